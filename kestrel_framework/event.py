@@ -1,0 +1,190 @@
+"""Events: how sources hand them over, and what a match points to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Literal
+
+import attrs
+
+Document = Mapping[str, object]
+"""One event: a nested mapping in the Elastic Common Schema, read-only by contract.
+
+Values are str, int, float, bool, None, list or mapping.
+"""
+
+NOTHING_LOST: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+@attrs.frozen
+class EventBatch:
+    """What a source hands over: events in the order it saw them.
+
+    Exactly one of `documents` and `payloads` is used; both empty is a
+    heartbeat, which says that the source lives and has nothing.
+
+    Attributes:
+        documents: Decoded events.
+        payloads: Events not decoded yet, one object each, in `payload_format`;
+            the fast way, since the kernel decodes only what rules look at. A
+            blank payload is no event, but takes an offset.
+        payload_format: The encoding of `payloads`; the kernel knows "json".
+        position: Where to go on after this batch: the token that
+            `EventSource.open` takes back. Opaque to the kernel. `None` from a
+            source that cannot go back.
+        lost: How many events are known lost just before this batch, by cause.
+        watermark: The source's promise that no later event is older than this,
+            in nanoseconds since 1970; `None` makes no promise.
+        stream: The name of the numbering that `first_offset` belongs to. It
+            changes whenever offsets start again (another file, boot, pipe). The
+            engine names streams for sources that leave it out.
+        first_offset: The offset of the first event; the others follow on
+            without gaps. The engine counts for sources that leave it out.
+        origin: What to call the input in messages to people, such as a file name.
+    """
+
+    documents: Sequence[Document] = ()
+    payloads: Sequence[bytes] = ()
+    payload_format: str = "json"
+    position: str | None = None
+    lost: Mapping[str, int] = NOTHING_LOST
+    watermark: int | None = None
+    stream: str | None = None
+    first_offset: int | None = None
+    origin: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.documents and self.payloads:
+            raise ValueError("a batch has documents or payloads, not both")
+
+    def __len__(self) -> int:
+        return len(self.payloads) or len(self.documents)
+
+
+TimestampUnit = Literal["iso", "s", "ms", "us", "ns", "filetime"]
+"""How a timestamp field counts: ISO 8601, or a number of units since 1970 (FILETIME: 1601).
+
+`iso` also takes numbers, and texts of digits, as milliseconds since 1970.
+"""
+
+
+@attrs.frozen
+class EventSettings:
+    """Which fields of an event say when it was, what it is, and what comes first.
+
+    Attributes:
+        timestamp_field: Event time.
+        timestamp_unit: How that field counts.
+        category_field: The event's type or types, which rules name before `where`.
+        tiebreaker_field: What orders events of one timestamp, or `None`.
+    """
+
+    timestamp_field: str = "@timestamp"
+    timestamp_unit: TimestampUnit = "iso"
+    category_field: str = "event.category"
+    tiebreaker_field: str | None = None
+
+
+@attrs.frozen(order=True)
+class EventIdentity:
+    """Which event: the offset in a stream. Two different events never share one."""
+
+    stream: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.stream}#{self.offset}"
+
+
+@attrs.frozen(eq=False)
+class Event:
+    """An event that matched something. Made for matches only.
+
+    Attributes:
+        identity: Which event.
+        timestamp: Event time in nanoseconds since 1970.
+        document: The whole event.
+        tiebreaker: What orders events of one timestamp before their identity
+            does: the value of the tiebreaker field. Absent sorts last.
+    """
+
+    identity: EventIdentity
+    timestamp: int
+    document: Document
+    tiebreaker: int | float | str | None = None
+
+
+
+
+def read_path(document: Document, parts: Sequence[str]) -> Iterator[object]:
+    """Yield every value at a path, in order, with lists flattened and nulls left out.
+
+    A path through a list of objects yields the values of all of them. A mapping
+    at the end of the path is yielded as it is. Dotted keys are not looked
+    for: sources unfold them (`unfold_dotted_keys`).
+    """
+    yield from _read(document, parts, 0)
+
+
+def _read(value: object, parts: Sequence[str], depth: int) -> Iterator[object]:
+    while depth < len(parts) and isinstance(value, Mapping):
+        value = value.get(parts[depth])
+        depth += 1
+    if isinstance(value, (list, tuple)):
+        for element in value:
+            yield from _read(element, parts, depth)
+    elif value is not None and depth == len(parts):
+        yield value
+
+
+def unfold_dotted_keys(document: Document) -> Document:
+    """Return `document` with keys such as `"process.name"` made into nested objects.
+
+    A document without dotted keys is returned as it is. Where a dotted and a
+    nested key give the same path two values, the field has both values; nothing
+    is lost. Cost: one look at every key.
+    """
+    if not _has_dotted_key(document):
+        return document
+    unfolded: dict[str, object] = {}
+    for key, value in document.items():
+        parts = [part for part in key.split(".") if part] if "." in key else [key]
+        _place(unfolded, parts or [key], _unfolded_value(value))
+    return unfolded
+
+
+def _has_dotted_key(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any("." in key or _has_dotted_key(inner) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(_has_dotted_key(inner) for inner in value)
+    return False
+
+
+def _unfolded_value(value: object) -> object:
+    if isinstance(value, Mapping):
+        return unfold_dotted_keys(value)
+    if isinstance(value, (list, tuple)):
+        return [_unfolded_value(inner) for inner in value]
+    return value
+
+
+def _place(target: dict[str, object], parts: Sequence[str], value: object) -> None:
+    head = parts[0]
+    if len(parts) > 1:
+        nested: dict[str, object] = {}
+        _place(nested, parts[1:], value)
+        value = nested
+    target[head] = _joined(target[head], value) if head in target else value
+
+
+def _joined(first: object, second: object) -> object:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        joined = dict(first)
+        for key, value in second.items():
+            joined[key] = _joined(joined[key], value) if key in joined else value
+        return joined
+    first_values = list(first) if isinstance(first, (list, tuple)) else [first]
+    second_values = list(second) if isinstance(second, (list, tuple)) else [second]
+    return first_values + second_values

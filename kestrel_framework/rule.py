@@ -1,0 +1,376 @@
+"""Rules: metadata plus one body, and the immutable set of them that an engine runs."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import attrs
+
+from kestrel_framework.errors import RuleError, SourceLocation
+from kestrel_framework.predicate import Predicate, Value, fields_of, to_data
+from kestrel_framework.schema import FieldType
+
+ANY_EVENT: Final[frozenset[str]] = frozenset()
+"""The event types of a step that looks at every event, also those without a category."""
+
+
+class RuleSeverity(enum.Enum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@attrs.frozen
+class Technique:
+    """An ATT&CK technique with the tactic it serves. Empty texts are unknown."""
+
+    tactic_id: str = ""
+    tactic_name: str = ""
+    technique_id: str = ""
+    technique_name: str = ""
+    reference: str = ""
+
+
+@attrs.frozen
+class RuleMetadata:
+    """What people and the kernel know of a rule besides its body.
+
+    `actions` names the actions the rule asks for, by action type. `extra`
+    keeps, as plain data, what a rule file says and Kestrel does not use.
+    """
+
+    rule_id: str
+    name: str = ""
+    version: str = "1"
+    description: str = ""
+    authors: tuple[str, ...] = ()
+    severity: RuleSeverity = RuleSeverity.MEDIUM
+    risk_score: int = 50
+    tags: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    false_positives: tuple[str, ...] = ()
+    threat: tuple[Technique, ...] = ()
+    actions: tuple[str, ...] = ()
+    license: str = ""
+    extra: Mapping[str, object] = attrs.field(factory=dict, eq=False, repr=False)
+
+
+@attrs.frozen
+class RuleSource:
+    """A rule as it was read: not compiled, its text not looked at.
+
+    Attributes:
+        metadata: What the file says about the rule.
+        language: The name of the compiler that understands `text`.
+        text: The rule in its language.
+        location: Where `text` begins: compilers count lines and columns from
+            there. The path is how messages name the file.
+        options: Settings of the language, such as `dialect`.
+        payload: For a program: its bytes.
+    """
+
+    metadata: RuleMetadata
+    language: str
+    text: str
+    location: SourceLocation
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    payload: bytes = b""
+
+
+@attrs.frozen
+class Program:
+    """A predicate written by hand for a runtime.
+
+    It is asked only about events of its event types for which `prefilter` holds,
+    and sees only its declared fields.
+    """
+
+    runtime: str
+    payload: bytes = attrs.field(repr=False)
+    fields: Mapping[str, FieldType]
+    prefilter: Predicate | None = None
+
+
+Condition: TypeAlias = Predicate | Program
+
+
+@attrs.frozen
+class EventRule:
+    """Every event of one of `event_types` that satisfies `predicate` is a finding.
+
+    An empty set of event types is every event (`ANY_EVENT`).
+    """
+
+    event_types: frozenset[str]
+    predicate: Condition
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        return (self.predicate,)
+
+
+@attrs.frozen
+class JoinKey:
+    """A value that the events of a sequence or sample share.
+
+    A null key drops the event, unless `optional`: then null is a value that equals itself.
+    """
+
+    value: Value
+    optional: bool = False
+
+
+@attrs.frozen
+class Step:
+    """One step of a sequence, or one filter of a sample.
+
+    Attributes:
+        event_types: As in `EventRule`.
+        predicate: What the event must satisfy. `StepField`s in it refer to earlier steps.
+        keys: All join keys of this step, those of the whole sequence first.
+        missing: The step holds where no such event is (`![...]`).
+        name: What later steps call its event, or "".
+    """
+
+    event_types: frozenset[str]
+    predicate: Condition
+    keys: tuple[JoinKey, ...] = ()
+    missing: bool = False
+    name: str = ""
+
+
+@attrs.frozen
+class SequenceRule:
+    """Events that satisfy the steps one after the other and agree in their keys.
+
+    Attributes:
+        steps: In order; a step with runs is written out as often as it runs.
+        maxspan: Longest time from the first to the last event, in nanoseconds,
+            inclusive; `None` is unlimited.
+        until: What ends a sequence that is under way.
+    """
+
+    steps: tuple[Step, ...]
+    maxspan: int | None = None
+    until: Step | None = None
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        until = (self.until,) if self.until else ()
+        return tuple(step.predicate for step in (*self.steps, *until))
+
+
+@attrs.frozen
+class SampleRule:
+    """Different events, in any order, one for each filter, that agree in their keys."""
+
+    filters: tuple[Step, ...]
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        return tuple(step.predicate for step in self.filters)
+
+
+RuleBody: TypeAlias = EventRule | SequenceRule | SampleRule
+
+
+@attrs.frozen
+class Pipe:
+    """A stage that results pass after matching, such as `head 5`; for searches only."""
+
+    name: str
+    arguments: tuple[Value | Predicate | int, ...] = ()
+
+
+class RolloutMode(enum.Enum):
+    LIVE = "live"
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
+@attrs.frozen
+class Rollout:
+    """Which findings of a revision count: all, none (but counted), or a fraction of the keys."""
+
+    mode: RolloutMode = RolloutMode.LIVE
+    fraction: float = attrs.field(
+        default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
+    )
+
+
+@attrs.frozen(slots=False)
+class Rule:
+    """A compiled rule.
+
+    Attributes:
+        metadata: What is known of it.
+        body: What it looks for.
+        language: The language it was written in.
+        location: Where it was read.
+        pipes: What results pass in a search; a rule in a rule set has none.
+        warnings: What a reader of the rule should know, such as a condition that never holds.
+        rollout: Which of its findings count.
+    """
+
+    metadata: RuleMetadata
+    body: RuleBody
+    language: str = ""
+    location: SourceLocation | None = None
+    pipes: tuple[Pipe, ...] = ()
+    warnings: tuple[RuleError, ...] = attrs.field(default=(), eq=False)
+    rollout: Rollout = attrs.field(factory=Rollout)
+
+    @property
+    def rule_id(self) -> str:
+        return self.metadata.rule_id
+
+    @property
+    def kind(self) -> str:
+        """`"event"`, `"sequence"` or `"sample"`."""
+        return type(self.body).__name__.removesuffix("Rule").lower()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps or filters; an event rule is one step without keys."""
+        match self.body:
+            case EventRule(event_types, predicate):
+                return (Step(event_types, predicate),)
+            case SequenceRule(steps=steps):
+                return steps
+            case SampleRule(filters=filters):
+                return filters
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of all fields the rule looks at, sorted."""
+        paths: set[str] = set()
+        until = self.body.until if isinstance(self.body, SequenceRule) else None
+        for step in (*self.steps, *((until,) if until else ())):
+            if isinstance(step.predicate, Program):
+                paths.update(step.predicate.fields)
+                if step.predicate.prefilter is not None:
+                    paths |= fields_of(step.predicate.prefilter)
+            else:
+                paths |= fields_of(step.predicate)
+            for key in step.keys:
+                paths |= fields_of(key.value)
+        return tuple(sorted(paths))
+
+    @cached_property
+    def semantic_hash(self) -> str:
+        """A digest of what the rule means: not of its text, name, version or compiler."""
+        text = json.dumps(_meaning(self.body), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def revision(self) -> str:
+        """A short name of the meaning, for people and alerts: version and digest."""
+        return f"{self.metadata.version}-{self.semantic_hash[:8]}"
+
+
+def _meaning(part: object) -> object:
+    match part:
+        case Program():
+            return {
+                "runtime": part.runtime,
+                "payload": hashlib.sha256(part.payload).hexdigest(),
+                "fields": sorted((path, kind.value) for path, kind in part.fields.items()),
+                "prefilter": _meaning(part.prefilter),
+            }
+        case EventRule() | SequenceRule() | SampleRule() | Step() | JoinKey():
+            data: dict[str, object] = {"kind": type(part).__name__}
+            for attribute in attrs.fields(type(part)):
+                if attribute.name != "name":
+                    data[attribute.name] = _meaning(getattr(part, attribute.name))
+            return data
+        case frozenset():
+            return sorted(str(item) for item in part)
+        case tuple():
+            return [_meaning(item) for item in part]
+        case None | bool() | int():
+            return part
+        case _:
+            return to_data(part)  # type: ignore[arg-type]
+
+
+@attrs.frozen(slots=False)
+class RuleSet:
+    """One immutable generation of rules, in a fixed order, unique by (rule id, semantic hash).
+
+    Two revisions of a rule can stand side by side. Iterates over its rules;
+    picklable.
+
+    Raises:
+        RuleError: two rules have the same id and meaning, or a rule has pipes.
+    """
+
+    rules: tuple[Rule, ...] = attrs.field(default=(), converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        seen: dict[tuple[str, str], Rule] = {}
+        for rule in self.rules:
+            if rule.pipes:
+                problem = f"the pipe `{rule.pipes[0].name}` works in searches, not in a rule"
+                raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+            first = seen.setdefault((rule.rule_id, rule.semantic_hash), rule)
+            if first is not rule:
+                where = f"; the first is in {first.location}" if first.location else ""
+                problem = f"rule `{rule.rule_id}` is in the set twice with the same meaning{where}"
+                raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The paths of all fields that any rule looks at."""
+        return frozenset(path for rule in self.rules for path in rule.fields)
+
+    @cached_property
+    def generation(self) -> str:
+        """A digest that names this set: which rules, which revisions, which rollouts."""
+        digest = hashlib.sha256()
+        for rule in self.rules:
+            entry = (rule.rule_id, rule.semantic_hash, rule.metadata.version,
+                     rule.rollout.mode.value, rule.rollout.fraction)
+            digest.update(repr(entry).encode())
+        return digest.hexdigest()
+
+
+@attrs.frozen
+class LoadReport:
+    """What loading rule files gave: the rules that compile, and everything that is wrong.
+
+    Attributes:
+        rules: The compiled rules, in the order of their files.
+        errors: All errors of all files.
+        warnings: All warnings of all files.
+        files: How many rule files were read, good or bad.
+    """
+
+    rules: Sequence[Rule] = ()
+    errors: Sequence[RuleError] = ()
+    warnings: Sequence[RuleError] = ()
+    files: int = 0
+
+    @property
+    def rule_set(self) -> RuleSet:
+        return RuleSet(tuple(self.rules))
+
+
+def errors_in(error: RuleError | ExceptionGroup[RuleError]) -> Iterable[RuleError]:
+    """Yield the single errors of what a compiler raised."""
+    if isinstance(error, RuleError):
+        yield error
+    else:
+        for inner in error.exceptions:
+            yield from errors_in(inner)
