@@ -1,0 +1,80 @@
+"""From findings to alerts: the evidence, and what was lost in its time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from kestrel_framework.alert import Alert, Evidence
+from kestrel_framework.event import Event, read_path
+from kestrel_framework.predicate import fields_of
+from kestrel_framework.rule import Program, RolloutMode, Rule, RuleSet, Step
+from kestrel_framework.values import Scalar
+
+
+class AlertBuilder:
+    """Builds the alerts of one rule set. Pure; costs something only when a rule matched."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules.rules
+        self._fields = [[_fields_of_step(step) for step in rule.steps] for rule in rules]
+
+    def alert(
+        self,
+        rule_index: int,
+        events: Sequence[Event | None],
+        join_keys: tuple[Scalar | None, ...],
+        lost: Mapping[str, int],
+    ) -> Alert:
+        """Return the alert for `events`, one for each step of the rule; `None`s are missing events."""
+        rule = self._rules[rule_index]
+        evidence = tuple(
+            None if event is None else _evidence(event, fields)
+            for event, fields in zip(events, self._fields[rule_index], strict=True)
+        )
+        return Alert(
+            rule=rule.metadata,
+            revision=rule.revision,
+            semantic_hash=rule.semantic_hash,
+            evidence=evidence,
+            join_keys=join_keys,
+            lost=lost,
+            shadow=not _counts(rule, events, join_keys),
+        )
+
+
+def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    condition = step.predicate
+    if isinstance(condition, Program):
+        paths = set(condition.fields)
+        if condition.prefilter is not None:
+            paths |= fields_of(condition.prefilter)
+    else:
+        paths = set(fields_of(condition))
+    for key in step.keys:
+        paths |= fields_of(key.value)
+    return tuple((path, tuple(path.split("."))) for path in sorted(paths))
+
+
+def _evidence(event: Event, fields: Sequence[tuple[str, Sequence[str]]]) -> Evidence:
+    seen: dict[str, object] = {}
+    for path, parts in fields:
+        values = list(read_path(event.document, parts))
+        if values:
+            seen[path] = values[0] if len(values) == 1 else values
+    return Evidence(event.identity, event.timestamp, seen, event.document)
+
+
+def _counts(
+    rule: Rule, events: Sequence[Event | None], join_keys: tuple[Scalar | None, ...]
+) -> bool:
+    """Say whether the rollout of the rule's revision lets this finding count."""
+    rollout = rule.rollout
+    if rollout.mode is not RolloutMode.CANARY:
+        return rollout.mode is RolloutMode.LIVE
+    routed_by: object = join_keys
+    if not join_keys:
+        first = next(event for event in events if event is not None)
+        routed_by = list(read_path(first.document, ("host", "id")))
+    digest = hashlib.sha256(repr((rule.rule_id, routed_by)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") < rollout.fraction * 2**64

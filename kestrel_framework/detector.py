@@ -1,0 +1,296 @@
+"""The detector: events in, alerts out. No threads, no I/O, no clock.
+
+    detector = Detector(load_rules("rules", compilers=[EqlCompiler()]))
+    for alert in detector.feed([document]):
+        respond(alert)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import attrs
+import msgspec
+
+from kestrel_framework._builtin.native_evaluator import NativeEvaluator
+from kestrel_framework._pipeline.alert_builder import AlertBuilder
+from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Problem, Target
+from kestrel_framework._pipeline.loss_ledger import LossLedger
+from kestrel_framework._pipeline.predicate_runner import PredicateRunner
+from kestrel_framework._pipeline.row_decoder import RowDecoder
+from kestrel_framework._pipeline.rule_matcher import RuleMatcher
+from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework.alert import Alert
+from kestrel_framework.errors import StateError
+from kestrel_framework.event import Document, EventBatch, EventSettings
+from kestrel_framework.interfaces import Limits, PredicateEvaluator
+from kestrel_framework.rule import EventRule, LoadReport, RuleSet, SequenceRule
+from kestrel_framework.schema import SchemaRegistry
+
+_SNAPSHOT_VERSION: Final = 1
+_UNNAMED_STREAM: Final = "documents"
+
+
+@attrs.define
+class DetectorStatistics:
+    """What a detector has counted since it was made. Only ever grows.
+
+    Attributes:
+        events: Events looked at.
+        skipped: Events left out because they cannot be read, by cause.
+        problems: Everything odd about the input, by cause, also of events looked at.
+        lost: Events that sources said were lost, by cause.
+        alerts: Alerts by rule id, without those of shadow revisions.
+        shadow_alerts: Alerts of shadow revisions, by rule id.
+        failures: Evaluations that failed, by rule id.
+    """
+
+    events: int = 0
+    skipped: Counter[str] = attrs.field(factory=Counter)
+    problems: Counter[str] = attrs.field(factory=Counter)
+    lost: Counter[str] = attrs.field(factory=Counter)
+    alerts: Counter[str] = attrs.field(factory=Counter)
+    shadow_alerts: Counter[str] = attrs.field(factory=Counter)
+    failures: Counter[str] = attrs.field(factory=Counter)
+
+
+@attrs.frozen
+class _Generation:
+    """Everything that belongs to one rule set."""
+
+    rules: RuleSet
+    targets: tuple[Target, ...]
+    matcher: RuleMatcher
+    runner: PredicateRunner
+    tracker: SequenceTracker
+    alert_builder: AlertBuilder
+
+
+class Detector:
+    """Matches events against a rule set and follows sequences.
+
+    Not safe for use from two threads at once. Picklable: a copy has the rule
+    set and the state, and builds its generated code again; problems go unheard
+    until `on_problem` is set on it. Evaluators given must be picklable themselves.
+
+    The same input gives the same alerts in the same order, whatever the size of the batches.
+
+    Args:
+        rules: The rules to begin with.
+        schema: What fields and event types mean; the Elastic Common Schema if left out. It should be
+            the one the rules were compiled with.
+        settings: Which fields say when and what an event is.
+        evaluators: Runtimes for programs written by hand, by name, besides `native`.
+        runtime: The runtime that decides about expressions.
+        limits: How much unfinished sequences may hold.
+        on_problem: Told of each oddity of the input and each failed evaluation, in the calling thread.
+
+    Raises:
+        RuleError: a rule cannot be loaded into its runtime.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet | LoadReport,
+        *,
+        schema: SchemaRegistry | None = None,
+        settings: EventSettings | None = None,
+        evaluators: Mapping[str, PredicateEvaluator] | None = None,
+        runtime: str = "native",
+        limits: TrackerLimits | None = None,
+        on_problem: Callable[[Problem], None] | None = None,
+    ) -> None:
+        self.on_problem = on_problem
+        self.statistics = DetectorStatistics()
+        self._schema = schema or SchemaRegistry.ecs()
+        self._settings = settings or EventSettings()
+        self._evaluators = {"native": NativeEvaluator(), **(evaluators or {})}
+        self._runtime = runtime
+        self._limits = limits or TrackerLimits()
+        self._decoder = RowDecoder(self._settings, self._schema, self._report)
+        self._losses = LossLedger()
+        self._next_offsets: dict[str, int] = {}
+        rule_set = rules.rule_set if isinstance(rules, LoadReport) else rules
+        self._generation = self._compiled(rule_set)
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rule set at work."""
+        return self._generation.rules
+
+    def feed(self, events: EventBatch | Iterable[Document]) -> list[Alert]:
+        """Return the alerts that these events complete, in the order of the events.
+
+        Documents without a stream of their own are numbered on in one stream.
+        """
+        batch = events if isinstance(events, EventBatch) else EventBatch(documents=list(events))
+        self._note_losses(batch)
+        rows = self._decoder.rows(self._numbered(batch))
+        self.statistics.events += len(rows)
+        if rows:
+            self._losses.close(rows[0].timestamp)
+        generation = self._generation
+        candidates = generation.runner.confirm(generation.matcher.candidates(rows))
+        alerts = [alert for candidate in candidates for alert in self._alerts(candidate)]
+        if batch.watermark is not None:
+            alerts += self.advance(batch.watermark)
+        return alerts
+
+    def advance(self, watermark: int) -> list[Alert]:
+        """Hear that no event older than `watermark` (nanoseconds since 1970) will come.
+
+        Returns the alerts of sequences that waited for an event that did not come.
+        """
+        return self._completed(self._generation.tracker.expire(watermark))
+
+    def finish(self) -> list[Alert]:
+        """Hear that no event at all will come, and return the last alerts."""
+        return self._completed(self._generation.tracker.finish())
+
+    def replace(self, rules: RuleSet) -> None:
+        """Go on with another rule set, at once.
+
+        Unfinished sequences of rules that mean the same as before go on; the others end, counted as
+        `rule_changed`. If this raises, nothing has changed.
+
+        Raises:
+            RuleError: a rule cannot be loaded into its runtime.
+        """
+        generation = self._compiled(rules)
+        generation.tracker.adopt(self._generation.tracker)
+        self._generation = generation
+
+    def snapshot(self) -> bytes:
+        """Return the state (not the rules) in a versioned encoding that `restore` reads."""
+        return msgspec.msgpack.encode(
+            {
+                "version": _SNAPSHOT_VERSION,
+                "tracker": self._generation.tracker.snapshot(),
+                "decoder": self._decoder.snapshot(),
+                "losses": self._losses.snapshot(),
+                "offsets": self._next_offsets,
+            }
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over the state of a detector with the same or another rule set.
+
+        Unfinished sequences of rules that this one does not have, with the same meaning, end, counted.
+
+        Raises:
+            StateError: the snapshot is damaged, or of a newer version. Nothing has changed.
+        """
+        try:
+            state = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"the detector's snapshot is damaged: {error}") from error
+        if state.version != _SNAPSHOT_VERSION:
+            raise StateError(f"the detector's snapshot has the unknown version {state.version}")
+        self._generation.tracker.restore(state.tracker)
+        self._decoder.restore(state.decoder)
+        self._losses.restore(state.losses)
+        self._next_offsets = dict(state.offsets)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {
+            "rules": self.rules,
+            "schema": self._schema,
+            "settings": self._settings,
+            "evaluators": {k: v for k, v in self._evaluators.items() if k != "native"},
+            "runtime": self._runtime,
+            "limits": self._limits,
+            "statistics": self.statistics,
+            "snapshot": self.snapshot(),
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        statistics, snapshot = state.pop("statistics"), state.pop("snapshot")
+        self.__init__(**state)  # type: ignore[misc]
+        assert isinstance(statistics, DetectorStatistics)
+        assert isinstance(snapshot, bytes)
+        self.restore(snapshot)
+        self.statistics = statistics
+
+    def _compiled(self, rules: RuleSet) -> _Generation:
+        targets = tuple(_targets(rules))
+        return _Generation(
+            rules,
+            targets,
+            RuleMatcher(targets, self._schema),
+            PredicateRunner(
+                targets, self._evaluators, self._runtime, self._schema, Limits(), self._evaluation_failed
+            ),
+            SequenceTracker(rules, targets, self._limits),
+            AlertBuilder(rules),
+        )
+
+    def _numbered(self, batch: EventBatch) -> EventBatch:
+        if batch.stream is not None and batch.first_offset is not None:
+            return batch
+        stream = _UNNAMED_STREAM if batch.stream is None else batch.stream
+        first = self._next_offsets.get(stream, 0)
+        self._next_offsets[stream] = first + len(batch)
+        return attrs.evolve(batch, stream=stream, first_offset=first)
+
+    def _note_losses(self, batch: EventBatch) -> None:
+        if batch.lost:
+            self.statistics.lost.update(batch.lost)
+            self._losses.record(batch.lost, self._decoder.greatest_timestamp)
+
+    def _alerts(self, candidate: Candidate) -> list[Alert]:
+        generation = self._generation
+        event = candidate.row.event()
+        findings = []
+        in_sequences = False
+        for number in candidate.targets:
+            target = generation.targets[number]
+            if isinstance(generation.rules.rules[target.rule].body, EventRule):
+                findings.append(Completion(target.rule, (), (event,)))
+            else:
+                in_sequences = True
+        if in_sequences:
+            findings += generation.tracker.advance([candidate])
+        return self._completed(findings)
+
+    def _completed(self, findings: Iterable[Completion]) -> list[Alert]:
+        alerts = []
+        for finding in findings:
+            times = [event.timestamp for event in finding.events if event is not None]
+            lost = self._losses.between(min(times), max(times))
+            alert = self._generation.alert_builder.alert(
+                finding.sequence, finding.events, finding.key, lost
+            )
+            counter = self.statistics.shadow_alerts if alert.shadow else self.statistics.alerts
+            counter[alert.rule.rule_id] += 1
+            alerts.append(alert)
+        return alerts
+
+    def _report(self, problem: Problem) -> None:
+        self.statistics.problems[problem.cause] += 1
+        if problem.skipped:
+            self.statistics.skipped[problem.cause] += 1
+        if self.on_problem is not None:
+            self.on_problem(problem)
+
+    def _evaluation_failed(self, rule_index: int, problem: Problem) -> None:
+        self.statistics.failures[self._generation.rules.rules[rule_index].rule_id] += 1
+        self._report(problem)
+
+
+class _Snapshot(msgspec.Struct, frozen=True):
+    version: int
+    tracker: bytes
+    decoder: int | None
+    losses: list[tuple[str, int, int | None, int | None]]
+    offsets: dict[str, int]
+
+
+def _targets(rules: RuleSet) -> Iterable[Target]:
+    for index, rule in enumerate(rules):
+        for number, step in enumerate(rule.steps):
+            yield Target(index, number, step.event_types, step.predicate)
+        if isinstance(rule.body, SequenceRule) and rule.body.until is not None:
+            until = rule.body.until
+            yield Target(index, UNTIL, until.event_types, until.predicate)
