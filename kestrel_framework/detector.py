@@ -1,8 +1,8 @@
 """The detector: events in, alerts out. No threads, no I/O, no clock.
 
-    detector = Detector(load_rules("rules", compilers=[EqlCompiler()]))
-    for alert in detector.feed([document]):
-        respond(alert)
+detector = Detector(load_rules("rules", compilers=[EqlCompiler()]))
+for alert in detector.feed([document]):
+    respond(alert)
 """
 
 from __future__ import annotations
@@ -220,7 +220,12 @@ class Detector:
             targets,
             RuleMatcher(targets, self._schema),
             PredicateRunner(
-                targets, self._evaluators, self._runtime, self._schema, Limits(), self._evaluation_failed
+                targets,
+                self._evaluators,
+                self._runtime,
+                self._schema,
+                Limits(),
+                self._evaluation_failed,
             ),
             SequenceTracker(rules, targets, self._limits),
             AlertBuilder(rules),
