@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from types import MappingProxyType
 
@@ -101,14 +101,23 @@ class KestrelError(Exception):
 class ConfigurationError(KestrelError):
     """A setting is unknown, has the wrong type, or contradicts another.
 
-    `path` is the dotted path of the key (`sources.audit.path`), or "".
+    `path` is the dotted path of the key (`sources.audit.path`), or "". An error
+    that stands for several has them in `errors`, and their sentences as its problem.
     """
 
     kind = ErrorKind.CONFIGURATION
 
-    def __init__(self, problem: str, *, path: str = "", severity: Severity = Severity.ERROR) -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str = "",
+        severity: Severity = Severity.ERROR,
+        errors: Sequence[ConfigurationError] = (),
+    ) -> None:
         super().__init__(problem, severity=severity, context={"path": path} if path else None)
         self.path = path
+        self.errors = tuple(errors)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" if self.path else self.problem
@@ -130,9 +139,7 @@ class RuleError(KestrelError):
         severity: Severity = Severity.ERROR,
         rule_id: str | None = None,
     ) -> None:
-        super().__init__(
-            problem, severity=severity, context={"rule": rule_id} if rule_id else None
-        )
+        super().__init__(problem, severity=severity, context={"rule": rule_id} if rule_id else None)
         self.location = location
 
     def __str__(self) -> str:
