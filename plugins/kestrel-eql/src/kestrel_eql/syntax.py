@@ -1,0 +1,284 @@
+"""The syntax tree of EQL: what was written, before anything is known of what it means.
+
+Every node knows where it begins: `position` is an offset into the rule's text
+and takes no part in equality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import attrs
+
+
+def _position() -> int:
+    return attrs.field(default=0, eq=False, repr=False, kw_only=True)  # type: ignore[no-any-return]
+
+
+# --- values -------------------------------------------------------------------
+
+
+@attrs.frozen
+class Literal:
+    """A text with its escapes resolved, a number, true, false, or null (`None`)."""
+
+    value: str | int | float | bool | None = attrs.field(eq=lambda value: (type(value), value))
+    position: int = _position()
+
+
+@attrs.frozen
+class Field:
+    """A path such as `process.args[0]`: names are texts, indexes are integers."""
+
+    parts: tuple[str | int, ...]
+    optional: bool = False
+    position: int = _position()
+
+    @property
+    def path(self) -> str:
+        """The dotted path; an index is written `[0]`."""
+        return dotted(self.parts)
+
+
+@attrs.frozen
+class Variable:
+    """`$name` or `$name.path`: the element that an array search looks at."""
+
+    name: str
+    parts: tuple[str | int, ...] = ()
+    position: int = _position()
+
+
+@attrs.frozen
+class Call:
+    """A function by the name it was written with; `fold` for a `~` after the name."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+    fold: bool = False
+    position: int = _position()
+
+
+@attrs.frozen
+class Sign:
+    """`-x` or `+x`."""
+
+    operator: str
+    operand: Expression
+    position: int = _position()
+
+
+@attrs.frozen
+class Arithmetic:
+    operator: str
+    left: Expression
+    right: Expression
+    position: int = _position()
+
+
+# --- conditions -----------------------------------------------------------------
+
+
+@attrs.frozen
+class Comparison:
+    """`operator` is one of `== != < <= > >=`, or `=` as it was written."""
+
+    operator: str
+    left: Expression
+    right: Expression
+    position: int = _position()
+
+
+@attrs.frozen
+class Membership:
+    """`value in (...)`, `not in`, `in~`."""
+
+    value: Expression
+    choices: tuple[Expression, ...]
+    fold: bool = False
+    negated: bool = False
+    position: int = _position()
+
+
+@attrs.frozen
+class Match:
+    """`value : ...`, and likewise `like`, `like~`, `regex`, `regex~`: the operator as written."""
+
+    operator: str
+    value: Expression
+    patterns: tuple[Expression, ...]
+    position: int = _position()
+
+
+@attrs.frozen
+class Lineage:
+    """`descendant of [...]`, `child of [...]`, `event of [...]`; `relation` is the first word."""
+
+    relation: str
+    query: EventQuery
+    position: int = _position()
+
+
+@attrs.frozen
+class Not:
+    term: Expression
+    position: int = _position()
+
+
+@attrs.frozen
+class And:
+    terms: tuple[Expression, ...]
+    position: int = _position()
+
+
+@attrs.frozen
+class Or:
+    terms: tuple[Expression, ...]
+    position: int = _position()
+
+
+Expression: TypeAlias = (
+    Literal
+    | Field
+    | Variable
+    | Call
+    | Sign
+    | Arithmetic
+    | Comparison
+    | Membership
+    | Match
+    | Lineage
+    | Not
+    | And
+    | Or
+)
+
+
+# --- queries ------------------------------------------------------------------------
+
+
+@attrs.frozen
+class EventQuery:
+    """`category where condition`."""
+
+    category: str
+    condition: Expression
+    position: int = _position()
+
+
+@attrs.frozen
+class Term:
+    """One bracket of a sequence, join or sample, with what follows it."""
+
+    query: EventQuery
+    missing: bool = False
+    fork: bool = False
+    keys: tuple[Expression, ...] = ()
+    runs: int = 1
+    name: str = ""
+    position: int = _position()
+
+
+@attrs.frozen
+class SequenceQuery:
+    """`maxspan` is in nanoseconds."""
+
+    terms: tuple[Term, ...]
+    keys: tuple[Expression, ...] = ()
+    maxspan: int | None = None
+    until: Term | None = None
+    position: int = _position()
+
+
+@attrs.frozen
+class JoinQuery:
+    terms: tuple[Term, ...]
+    keys: tuple[Expression, ...] = ()
+    until: Term | None = None
+    position: int = _position()
+
+
+@attrs.frozen
+class SampleQuery:
+    terms: tuple[Term, ...]
+    keys: tuple[Expression, ...] = ()
+    position: int = _position()
+
+
+@attrs.frozen
+class Pipe:
+    name: str
+    arguments: tuple[Expression, ...] = ()
+    position: int = _position()
+
+
+Body: TypeAlias = EventQuery | SequenceQuery | JoinQuery | SampleQuery
+
+
+@attrs.frozen
+class Query:
+    """A whole text."""
+
+    body: Body
+    pipes: tuple[Pipe, ...] = ()
+
+
+# --- looking at a tree ----------------------------------------------------------------
+
+
+def dotted(parts: Sequence[str | int]) -> str:
+    """Return a path as it is written: names joined by dots, indexes in brackets."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".")
+
+
+def children(expression: Expression) -> tuple[Expression, ...]:
+    """Return the expressions directly under one, in order."""
+    match expression:
+        case Call():
+            return expression.arguments
+        case Sign():
+            return (expression.operand,)
+        case Arithmetic() | Comparison():
+            return (expression.left, expression.right)
+        case Membership():
+            return (expression.value, *expression.choices)
+        case Match():
+            return (expression.value, *expression.patterns)
+        case Lineage():
+            return (expression.query.condition,)
+        case Not():
+            return (expression.term,)
+        case And() | Or():
+            return expression.terms
+        case _:
+            return ()
+
+
+def expressions_of(query: Query) -> Iterator[Expression]:
+    """Yield the outermost expressions of a query: conditions, keys and arguments of pipes."""
+    body = query.body
+    if isinstance(body, EventQuery):
+        yield body.condition
+    else:
+        until = None if isinstance(body, SampleQuery) else body.until
+        yield from body.keys
+        for term in (*body.terms, *((until,) if until else ())):
+            yield term.query.condition
+            yield from term.keys
+    for pipe in query.pipes:
+        yield from pipe.arguments
+
+
+def too_deep(expression: Expression, limit: int) -> Expression | None:
+    """Return a node more than `limit` levels under `expression`, if there is one.
+
+    Without recursion, and each level once: safe for any depth.
+    """
+    level: Sequence[Expression] = (expression,)
+    for _ in range(limit):
+        level = [child for parent in level for child in children(parent)]
+        if not level:
+            return None
+    return level[0]

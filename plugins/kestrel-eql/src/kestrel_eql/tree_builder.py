@@ -1,0 +1,357 @@
+"""From the parser's raw tree to the syntax tree; what a grammar cannot refuse is refused here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias, TypeVar, cast
+
+import attrs
+from lark import Token, v_args
+from lark.tree import Meta
+from lark.visitors import Transformer_NonRecursive
+
+from kestrel_eql import syntax
+from kestrel_eql.syntax import Expression
+
+MAX_RUNS: Final = 100
+"""How often `with runs` can repeat a step."""
+
+_UNITS: Final = {
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+}
+_MAX_SPAN: Final = 2**63 - 1
+_MAX_INTEGER: Final = 2**63 - 1
+_MAX_DIGITS: Final = 30
+_ESCAPES: Final = {
+    "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "\\": "\\", '"': '"', "'": "'",
+}  # fmt: skip
+_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9A-Fa-f]{2,8})\}|(.))", re.DOTALL)
+_NAME_PART: Final = re.compile(r"`(?:[^`\r\n]|``)+`|[A-Za-z0-9_@]+|\[[0-9]+\]")
+_LINEAGE: Final = ("descendant", "child", "event")
+
+Report: TypeAlias = Callable[[str, int], None]
+"""Takes a problem and the offset where it is."""
+
+_NodeT = TypeVar("_NodeT")
+
+
+@attrs.frozen
+class _By:
+    keys: tuple[Expression, ...]
+
+
+@attrs.frozen
+class _Option:
+    name: str
+    number: int | float
+    unit: str | None
+    position: int
+
+
+@attrs.frozen
+class _Name:
+    name: str
+
+
+@attrs.frozen
+class _Fork:
+    on: bool
+
+
+@attrs.frozen
+class _Until:
+    term: syntax.Term
+
+
+@attrs.frozen
+class _List:
+    items: tuple[Expression, ...]
+
+
+@v_args(meta=True)
+class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
+    """Builds one syntax tree; problems go to `report`, and the tree is then only good for more of them."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self._report = report
+
+    # --- queries ---
+
+    def query(self, meta: Meta, parts: list[object]) -> syntax.Query:
+        body = cast(syntax.Body, parts[0])
+        return syntax.Query(body, tuple(_all(syntax.Pipe, parts)))
+
+    def event(self, meta: Meta, parts: list[object]) -> syntax.EventQuery:
+        category, condition = parts
+        return syntax.EventQuery(
+            cast(str, category), cast(Expression, condition), position=meta.start_pos
+        )
+
+    def category(self, meta: Meta, parts: list[Token]) -> str:
+        (token,) = parts
+        if token.type != "NAME":
+            return self._text(token)
+        return syntax.dotted(self._path(token))
+
+    def sequence(self, meta: Meta, parts: list[object]) -> syntax.SequenceQuery:
+        maxspan = None
+        for option in _all(_Option, parts):
+            maxspan = self._maxspan(option)
+        return syntax.SequenceQuery(
+            tuple(_all(syntax.Term, parts)),
+            _keys(parts),
+            maxspan,
+            _until(parts),
+            position=meta.start_pos,
+        )
+
+    def join(self, meta: Meta, parts: list[object]) -> syntax.JoinQuery:
+        terms = tuple(_all(syntax.Term, parts))
+        return syntax.JoinQuery(terms, _keys(parts), _until(parts), position=meta.start_pos)
+
+    def sample(self, meta: Meta, parts: list[object]) -> syntax.SampleQuery:
+        terms = tuple(_all(syntax.Term, parts))
+        return syntax.SampleQuery(terms, _keys(parts), position=meta.start_pos)
+
+    def term(self, meta: Meta, parts: list[object]) -> syntax.Term:
+        runs = 1
+        for option in _all(_Option, parts):
+            runs = self._runs(option)
+        return syntax.Term(
+            next(_all(syntax.EventQuery, parts)),
+            missing=any(isinstance(part, Token) and part.type == "MISSING" for part in parts),
+            fork=any(fork.on for fork in _all(_Fork, parts)),
+            keys=_keys(parts),
+            runs=runs,
+            name=next((alias.name for alias in _all(_Name, parts)), ""),
+            position=meta.start_pos,
+        )
+
+    def fork(self, meta: Meta, parts: list[Token]) -> _Fork:
+        return _Fork(parts[-1].type != "FALSE")
+
+    def by(self, meta: Meta, parts: list[Expression]) -> _By:
+        return _By(tuple(parts))
+
+    def option(self, meta: Meta, parts: list[Token]) -> _Option:
+        name, number, *unit = parts
+        return _Option(
+            str(name), self._number(number), str(unit[0]) if unit else None, meta.start_pos
+        )
+
+    def alias(self, meta: Meta, parts: list[Token]) -> _Name:
+        path = self._path(parts[0])
+        if len(path) != 1:
+            self._report("the name of a step has no dots", meta.start_pos)
+        return _Name(str(path[0]))
+
+    def until(self, meta: Meta, parts: list[syntax.Term]) -> _Until:
+        return _Until(parts[0])
+
+    def pipe(self, meta: Meta, parts: list[object]) -> syntax.Pipe:
+        name, *arguments = parts
+        items = cast(_List, arguments[0]).items if arguments else ()
+        return syntax.Pipe(str(name), items, position=meta.start_pos)
+
+    def arguments(self, meta: Meta, parts: list[Expression]) -> _List:
+        return _List(tuple(parts))
+
+    # --- conditions ---
+
+    def disjunction(self, meta: Meta, parts: list[Expression]) -> Expression:
+        return syntax.Or(tuple(parts), position=meta.start_pos)
+
+    def conjunction(self, meta: Meta, parts: list[Expression]) -> Expression:
+        return syntax.And(tuple(parts), position=meta.start_pos)
+
+    def negation(self, meta: Meta, parts: list[object]) -> Expression:
+        return syntax.Not(cast(Expression, parts[1]), position=meta.start_pos)
+
+    def comparison(self, meta: Meta, parts: list[object]) -> Expression:
+        left, operator, right = parts
+        return syntax.Comparison(
+            str(operator), cast(Expression, left), cast(Expression, right), position=_at(operator)
+        )
+
+    def membership(self, meta: Meta, parts: list[object]) -> Expression:
+        value, *operators, choices = parts
+        return syntax.Membership(
+            cast(Expression, value),
+            cast(_List, choices).items,
+            fold=cast(Token, operators[-1]).type == "IN_FOLD",
+            negated=len(operators) == 2,
+            position=_at(operators[0]),
+        )
+
+    def match(self, meta: Meta, parts: list[object]) -> Expression:
+        value, operator, right = parts
+        patterns = right.items if isinstance(right, _List) else (cast(Expression, right),)
+        return syntax.Match(
+            str(operator), cast(Expression, value), patterns, position=_at(operator)
+        )
+
+    def lineage(self, meta: Meta, parts: list[object]) -> Expression:
+        word, query = parts
+        if str(word) not in _LINEAGE:
+            self._report(
+                f"`{word} of` is unknown; there is `descendant of`, `child of` and `event of`",
+                meta.start_pos,
+            )
+        return syntax.Lineage(
+            str(word), cast(syntax.EventQuery, query), position=meta.start_pos
+        )
+
+    # --- values ---
+
+    def arithmetic(self, meta: Meta, parts: list[object]) -> Expression:
+        left, operator, right = parts
+        return syntax.Arithmetic(
+            str(operator), cast(Expression, left), cast(Expression, right), position=_at(operator)
+        )
+
+    def sign(self, meta: Meta, parts: list[object]) -> Expression:
+        operator, operand = parts
+        match operand:
+            case syntax.Literal(value=int() | float() as number) if not isinstance(number, bool):
+                signed = -number if str(operator) == "-" else number
+                return syntax.Literal(signed, position=meta.start_pos)
+        return syntax.Sign(str(operator), cast(Expression, operand), position=meta.start_pos)
+
+    def call(self, meta: Meta, parts: list[object]) -> Expression:
+        name, *arguments = parts
+        fold = bool(arguments) and isinstance(arguments[0], Token)
+        return syntax.Call(
+            str(name),
+            tuple(cast(Expression, argument) for argument in arguments[int(fold) :]),
+            fold=fold,
+            position=meta.start_pos,
+        )
+
+    def field(self, meta: Meta, parts: list[Token]) -> Expression:
+        return syntax.Field(
+            self._path(parts[-1]), optional=len(parts) == 2, position=meta.start_pos
+        )
+
+    def variable(self, meta: Meta, parts: list[Token]) -> Expression:
+        name, *path = self._path(parts[0])
+        return syntax.Variable(str(name), tuple(path), position=meta.start_pos)
+
+    def choices(self, meta: Meta, parts: list[object]) -> _List:
+        return _List(tuple(cast(Expression, part) for part in parts[1:]))
+
+    def literal(self, meta: Meta, parts: list[Token]) -> Expression:
+        (token,) = parts
+        value: str | int | float | bool | None
+        match token.type:
+            case "STRING" | "RAW_STRING":
+                value = self._text(token)
+            case "TRUE" | "FALSE":
+                value = token.type == "TRUE"
+            case "NULL":
+                value = None
+            case _:
+                value = self._number(token)
+        return syntax.Literal(value, position=meta.start_pos)
+
+    # --- tokens ---
+
+    def _path(self, token: Token) -> tuple[str | int, ...]:
+        parts: list[str | int] = []
+        for text in _NAME_PART.findall(token.value):
+            if text.startswith("`"):
+                parts.append(text[1:-1].replace("``", "`"))
+            elif text.startswith("["):
+                parts.append(self._index(text[1:-1], token))
+            else:
+                parts.append(text)
+        return tuple(parts)
+
+    def _index(self, digits: str, token: Token) -> int:
+        if len(digits) > 9:
+            self._report("the index is too large", _at(token))
+            return 0
+        return int(digits)
+
+    def _number(self, token: Token) -> int | float:
+        if token.type == "DECIMAL":
+            number = float(token)
+            if number in (float("inf"), float("-inf")):
+                self._report("the number is too large", _at(token))
+            return number
+        if len(token) > _MAX_DIGITS or int(token) > _MAX_INTEGER + 1:
+            self._report("the number is too large: integers have 64 bits", _at(token))
+            return 0
+        return int(token)
+
+    def _text(self, token: Token) -> str:
+        text = str(token)
+        if text.startswith("?"):
+            return text[2:-1]
+        if token.type == "RAW_STRING":
+            return text[3:-3]
+        return _ESCAPE.sub(lambda escape: self._escaped(escape, _at(token) + 1), text[1:-1])
+
+    def _escaped(self, escape: re.Match[str], start: int) -> str:
+        digits, character = escape.groups()
+        if digits is not None:
+            code = int(digits, 16)
+            if code < 0x110000 and not 0xD800 <= code < 0xE000:
+                return chr(code)
+            self._report(f"`{escape[0]}` is no character", start + escape.start())
+        elif character in _ESCAPES:
+            return _ESCAPES[character]
+        else:
+            known = r'\n \r \t \b \f \\ \" \' \u{...}'
+            problem = f"unknown escape `{escape[0]}`; there is {known}, and `\\\\` is a backslash"
+            self._report(problem, start + escape.start())
+        return ""
+
+    # --- options ---
+
+    def _maxspan(self, option: _Option) -> int | None:
+        if option.name != "maxspan":
+            problem = f"unknown option `{option.name}` of a sequence; there is `maxspan`"
+            self._report(problem, option.position)
+            return None
+        unit = _UNITS.get(option.unit or "s")
+        if unit is None:
+            problem = f"unknown unit `{option.unit}`; there is ms, s, m, h and d"
+            self._report(problem, option.position)
+            return None
+        if not 0 < option.number < _MAX_SPAN / unit:
+            self._report("maxspan must be above 0 and below 292 years", option.position)
+            return None
+        return round(option.number * unit)
+
+    def _runs(self, option: _Option) -> int:
+        runs = option.number
+        if option.name != "runs":
+            problem = f"unknown option `{option.name}` of a step; there is `runs`"
+            self._report(problem, option.position)
+        elif option.unit is not None or not isinstance(runs, int) or not 1 <= runs <= MAX_RUNS:
+            self._report(f"`runs` must be a whole number from 1 to {MAX_RUNS}", option.position)
+        else:
+            return runs
+        return 1
+
+
+def _all(kind: type[_NodeT], parts: Sequence[object]) -> Iterator[_NodeT]:
+    return (part for part in parts if isinstance(part, kind))
+
+
+def _keys(parts: Sequence[object]) -> tuple[Expression, ...]:
+    return next((by.keys for by in _all(_By, parts)), ())
+
+
+def _until(parts: Sequence[object]) -> syntax.Term | None:
+    return next((until.term for until in _all(_Until, parts)), None)
+
+
+def _at(token: object) -> int:
+    return cast(Token, token).start_pos or 0
