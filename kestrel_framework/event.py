@@ -115,26 +115,27 @@ class Event:
     tiebreaker: int | float | str | None = None
 
 
-
-
-def read_path(document: Document, parts: Sequence[str]) -> Iterator[object]:
+def read_path(document: object, parts: Sequence[str], *, nulls: bool = False) -> Iterator[object]:
     """Yield every value at a path, in order, with lists flattened and nulls left out.
 
     A path through a list of objects yields the values of all of them. A mapping
-    at the end of the path is yielded as it is. Dotted keys are not looked
-    for: sources unfold them (`unfold_dotted_keys`).
+    at the end of the path is yielded as it is. With `nulls`, an explicit null at
+    the end is yielded as None. Dotted keys are not looked for: sources unfold
+    them (`unfold_dotted_keys`).
     """
-    yield from _read(document, parts, 0)
-
-
-def _read(value: object, parts: Sequence[str], depth: int) -> Iterator[object]:
-    while depth < len(parts) and isinstance(value, Mapping):
-        value = value.get(parts[depth])
-        depth += 1
+    value = document
+    for depth, part in enumerate(parts):
+        if isinstance(value, (list, tuple)):
+            for element in value:
+                yield from read_path(element, parts[depth:], nulls=nulls)
+            return
+        if not isinstance(value, Mapping) or part not in value:
+            return
+        value = value[part]
     if isinstance(value, (list, tuple)):
         for element in value:
-            yield from _read(element, parts, depth)
-    elif value is not None and depth == len(parts):
+            yield from read_path(element, (), nulls=nulls)
+    elif value is not None or nulls:
         yield value
 
 

@@ -4,7 +4,9 @@ Meaning, in short (`docs/explanation/predicates.md` has it in full):
 
 - A **value** node reads zero or more scalars from an event; none is null. A
   field yields all its values, with lists flattened; functions and arithmetic
-  apply to every combination of their arguments' values.
+  apply to every combination of their arguments' values. Where two or more operands
+  have several values each, only the first `MAX_COMBINATIONS` count, the last operand
+  changing fastest: an event must not make a rule arbitrarily expensive.
 - A **predicate** node holds or does not hold. A leaf holds if some value (or
   some combination of its operands' values) satisfies it: a leaf over a missing
   field does not hold, and `Not` of it does. There is no `!=`.
@@ -27,8 +29,11 @@ from typing import Final, TypeAlias
 import attrs
 
 from kestrel_framework.functions import Function
-from kestrel_framework.schema import FieldType
-from kestrel_framework.values import Scalar, literal_for
+from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
+from kestrel_framework.values import Scalar, compile_regex, literal_for
+
+MAX_COMBINATIONS: Final = 10_000
+"""How many combinations of several many-valued operands are looked at."""
 
 MAX_DEPTH: Final = 200
 """How deep a tree may nest; compilers refuse a rule that goes deeper."""
@@ -76,35 +81,56 @@ class Literal:
 class Field:
     """The values of a field of the event.
 
-    `type` is what the schema says; `None` keeps the values' own types. `whole`
-    reads a list as one value (a tuple) that only `Comparison` and `IsNull`
-    look at, instead of its elements.
+    Made by `field`, which asks the schema. A value that cannot be brought to the
+    type of the field takes no part; an object at the path is there for `IsNull` and
+    `AnyElement`, where the field has no type or the type `object`, and takes no
+    other part.
+
+    Attributes:
+        path: The dotted path. Each part is one key of an object.
+        type: What the schema says; `None` keeps the values' own types.
+        whole: Reads a list, or what a list of objects has at the path, as one
+            value: the tuple of all its values. Only `Comparison` for equality (tuple
+            with tuple, element by element) and `IsNull` look at it. What is no list
+            is the value that it is, and an empty list is missing.
+        formats: For a date: the patterns of its texts.
+        null_value: What an explicit null stands for, if not for absence.
     """
 
     path: str
     type: FieldType | None = None
     whole: bool = False
+    formats: tuple[str, ...] = ()
+    null_value: Scalar | None = attrs.field(default=None, eq=_typed)
 
 
 @attrs.frozen
 class StepField:
-    """The values of a field of the event that an earlier step of the sequence matched."""
+    """The values of a field of the event that an earlier step of the sequence matched.
+
+    A step that has no event has no values. Made by `step_field`.
+    """
 
     step: int
     path: str
     type: FieldType | None = None
+    formats: tuple[str, ...] = ()
+    null_value: Scalar | None = attrs.field(default=None, eq=_typed)
 
 
 @attrs.frozen
 class Element:
     """The values at `path` of the element that an `AnyElement` around it has bound.
 
-    An empty path is the element itself.
+    An empty path is the element itself. The innermost quantifier of that variable
+    counts; where none binds it, there are no values. Made by `element`.
     """
 
     variable: str
     path: str = ""
     type: FieldType | None = None
+    formats: tuple[str, ...] = ()
+    null_value: Scalar | None = attrs.field(default=None, eq=_typed)
 
 
 @attrs.frozen
@@ -134,6 +160,7 @@ class Truth:
     fails: Predicate
 
 
+FieldLike: TypeAlias = Field | StepField | Element
 Value: TypeAlias = Literal | Field | StepField | Element | Arithmetic | Call | Truth
 
 
@@ -151,8 +178,9 @@ class Constant:
 class Comparison:
     """Some value of `left` stands in that relation to some value of `right`.
 
-    Texts compare by code point, numbers as numbers, versions as versions;
-    booleans only for equality. Made by `comparison`.
+    Texts compare by code point, numbers as numbers; booleans only for equality.
+    Where an operand is a field of type `version` or `ip` (the left one counts
+    first), texts are in the order of versions or addresses. Made by `comparison`.
     """
 
     operator: ComparisonOperator
@@ -187,17 +215,26 @@ class Wildcard:
 class Regex:
     """Some value as text matches one of the patterns from end to end.
 
-    Patterns are in the syntax of `kestrel_framework.values.compile_regex`.
+    Patterns are in the syntax of `kestrel_framework.values.compile_regex`; numbers and
+    booleans match as their text.
+
+    Raises:
+        ValueError: a pattern is wrong.
     """
 
     value: Value
-    patterns: tuple[str, ...]
+    patterns: tuple[str, ...] = attrs.field()
     fold: bool = False
+
+    @patterns.validator
+    def _compile(self, _: object, patterns: tuple[str, ...]) -> None:
+        for pattern in patterns:
+            compile_regex(pattern)
 
 
 @attrs.frozen
 class Cidr:
-    """Some value is an address in one of the networks (canonical texts)."""
+    """Some value is the text of an address in one of the networks (canonical texts)."""
 
     value: Value
     networks: tuple[str, ...] = attrs.field()
@@ -210,7 +247,10 @@ class Cidr:
 
 @attrs.frozen
 class TextTest:
-    """Some value of `value` starts with, ends with or contains some value of `part`."""
+    """Some value of `value` starts with, ends with or contains some value of `part`.
+
+    Both are texts; numbers and booleans take no part.
+    """
 
     kind: TextPart
     value: Value
@@ -220,7 +260,7 @@ class TextTest:
 
 @attrs.frozen
 class IsNull:
-    """The value has no value."""
+    """The value has no value (and, for a field, no object that may be there)."""
 
     value: Value
 
@@ -229,7 +269,8 @@ class IsNull:
 class AnyElement:
     """`predicate` holds for some element of an array of objects.
 
-    What is no list is a list of one. Inside, `Element(variable, ...)` reads it.
+    What is no list is a list of one, nulls are no elements, and lists in lists are
+    flattened. Inside, `Element(variable, ...)` reads it. A whole field is read as its elements.
     """
 
     array: Field | Element
@@ -271,6 +312,40 @@ Node: TypeAlias = Value | Predicate
 
 ALWAYS: Final = Constant(holds=True)
 NEVER: Final = Constant(holds=False)
+
+
+# --- fields as a schema knows them -------------------------------------------
+
+
+def field(path: str, schema: SchemaRegistry, *, whole: bool = False) -> Field:
+    """Return the field of the event with what the schema says; aliases are followed.
+
+    A path that the schema does not know has no type.
+    """
+    known = schema.field(path) or FieldDefinition(path)
+    return Field(known.path, known.type, whole, known.formats, known.null_value)
+
+
+def step_field(step: int, path: str, schema: SchemaRegistry) -> StepField:
+    """Return the field of an earlier step's event, as `field` does."""
+    known = schema.field(path) or FieldDefinition(path)
+    return StepField(step, known.path, known.type, known.formats, known.null_value)
+
+
+def element(variable: str, path: str, array: str, schema: SchemaRegistry) -> Element:
+    """Return what an element has at `path`, typed as the schema types `array.path`.
+
+    Args:
+        variable: The name that the quantifier binds.
+        path: The path inside the element; "" is the element itself.
+        array: The full path of the array.
+        schema: What knows the types. Aliases are not followed inside an element.
+    """
+    full = f"{array}.{path}" if path else array
+    known = schema.field(full)
+    if known is None or known.path != full:
+        return Element(variable, path)
+    return Element(variable, path, known.type, known.formats, known.null_value)
 
 
 # --- constructors that keep trees small and literals right -------------------
@@ -337,7 +412,7 @@ def negation(term: Predicate) -> Predicate:
 def _literal_beside(value: Value, literal: Literal) -> Literal:
     if not isinstance(value, (Field, StepField, Element)) or literal.value is None:
         return literal
-    return Literal(literal_for(literal.value, value.type))
+    return Literal(literal_for(literal.value, value.type, value.formats))
 
 
 # --- looking at a tree -------------------------------------------------------
