@@ -16,7 +16,13 @@ import msgspec
 
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._pipeline.alert_builder import AlertBuilder
-from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Problem, Target
+from kestrel_framework._pipeline.flow import (
+    Candidate,
+    Completion,
+    Problem,
+    Target,
+    targets_of,
+)
 from kestrel_framework._pipeline.loss_ledger import LossLedger
 from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.row_decoder import RowDecoder
@@ -26,7 +32,7 @@ from kestrel_framework.alert import Alert
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.interfaces import Limits, PredicateEvaluator
-from kestrel_framework.rule import EventRule, LoadReport, RuleSet, SequenceRule
+from kestrel_framework.rule import EventRule, LoadReport, RuleSet
 from kestrel_framework.schema import SchemaRegistry
 
 _SNAPSHOT_VERSION: Final = 1
@@ -214,7 +220,7 @@ class Detector:
         self.statistics = statistics
 
     def _compiled(self, rules: RuleSet) -> _Generation:
-        targets = tuple(_targets(rules))
+        targets = targets_of(rules)
         return _Generation(
             rules,
             targets,
@@ -265,7 +271,7 @@ class Detector:
             times = [event.timestamp for event in finding.events if event is not None]
             lost = self._losses.between(min(times), max(times))
             alert = self._generation.alert_builder.alert(
-                finding.sequence, finding.events, finding.key, lost
+                finding.rule, finding.events, finding.key, lost
             )
             counter = self.statistics.shadow_alerts if alert.shadow else self.statistics.alerts
             counter[alert.rule.rule_id] += 1
@@ -290,12 +296,3 @@ class _Snapshot(msgspec.Struct, frozen=True):
     decoder: int | None
     losses: list[tuple[str, int, int | None, int | None]]
     offsets: dict[str, int]
-
-
-def _targets(rules: RuleSet) -> Iterable[Target]:
-    for index, rule in enumerate(rules):
-        for number, step in enumerate(rule.steps):
-            yield Target(index, number, step.event_types, step.predicate)
-        if isinstance(rule.body, SequenceRule) and rule.body.until is not None:
-            until = rule.body.until
-            yield Target(index, UNTIL, until.event_types, until.predicate)

@@ -1,13 +1,16 @@
-"""What the stages of the pipeline hand to each other. Private: the form may change with every measurement."""
+"""What the stages of the pipeline hand to each other.
+
+Private: the form may change with every measurement.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
 from kestrel_framework.event import Document, Event, EventIdentity
-from kestrel_framework.rule import Condition
+from kestrel_framework.rule import Condition, RuleSet, SequenceRule
 from kestrel_framework.values import Scalar
 
 UNTIL: Final = -1
@@ -31,6 +34,23 @@ class Row:
         return Event(identity, self.timestamp, self.document, self.tiebreaker)
 
 
+Ordinal: TypeAlias = tuple[int, int, int | float | str, str, int]
+"""What orders events; two different events never have the same."""
+
+
+def ordinal(event: Event) -> Ordinal:
+    """Return the place of an event in the order of events.
+
+    By timestamp, then tiebreaker (numbers before texts, absent last), then stream and offset.
+    """
+    tiebreaker = event.tiebreaker
+    identity = event.identity
+    if tiebreaker is None or tiebreaker != tiebreaker:
+        return event.timestamp, 2, 0, identity.stream, identity.offset
+    rank = 1 if isinstance(tiebreaker, str) else 0
+    return event.timestamp, rank, tiebreaker, identity.stream, identity.offset
+
+
 @attrs.frozen
 class Target:
     """One condition to match: an event rule, a step, a filter, or an `until` (`UNTIL`).
@@ -45,6 +65,18 @@ class Target:
     condition: Condition
 
 
+def targets_of(rules: RuleSet) -> tuple[Target, ...]:
+    """Return every condition of a rule set; the place in the tuple is the target's number."""
+    targets = []
+    for index, rule in enumerate(rules):
+        for number, step in enumerate(rule.steps):
+            targets.append(Target(index, number, step.event_types, step.predicate))
+        until = rule.body.until if isinstance(rule.body, SequenceRule) else None
+        if until is not None:
+            targets.append(Target(index, UNTIL, until.event_types, until.predicate))
+    return tuple(targets)
+
+
 @attrs.define(eq=False)
 class Candidate:
     """A row and the numbers of the targets it satisfies, ascending."""
@@ -54,24 +86,16 @@ class Candidate:
 
 
 @attrs.frozen
-class StepMatch:
-    """An event that satisfies some steps of one sequence or sample, under one join key.
+class Completion:
+    """A finding: an event that a rule looks for, or a sequence or sample that is complete.
 
-    `steps` are descending, with `UNTIL` apart from them in `until`.
+    Attributes:
+        rule: Which rule, counted in the rule set.
+        key: The values of the join keys that the events share.
+        events: One for each step or filter; `None` where a step holds because no event came.
     """
 
-    sequence: int
-    key: tuple[Scalar | None, ...]
-    steps: tuple[int, ...]
-    until: bool
-    event: Event
-
-
-@attrs.frozen
-class Completion:
-    """A sequence or sample that is complete; `None` stands for a missing event."""
-
-    sequence: int
+    rule: int
     key: tuple[Scalar | None, ...]
     events: tuple[Event | None, ...]
 

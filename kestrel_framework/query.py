@@ -1,0 +1,138 @@
+"""Search finished files of events with one rule.
+
+A search uses the matcher and the tracker of the detector; what it adds is that
+all events are there: they are sorted first, and results come in the order of
+the rule's language, pass its pipes, and are cut to a size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from kestrel_framework._pipeline.flow import (
+    Candidate,
+    Completion,
+    Problem,
+    ordinal,
+    targets_of,
+)
+from kestrel_framework._pipeline.row_decoder import RowDecoder
+from kestrel_framework._pipeline.rule_matcher import RuleMatcher
+from kestrel_framework._pipeline.sequence_tracker import (
+    SequenceTracker,
+    TrackerLimits,
+    key_order,
+)
+from kestrel_framework._query_pipes import Result, piped
+from kestrel_framework.errors import RuleError
+from kestrel_framework.event import Document, EventBatch, EventSettings, unfold_dotted_keys
+from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
+from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.values import Scalar
+
+_STREAM = "search"
+
+
+@attrs.frozen
+class SearchResult:
+    """One result of a search.
+
+    Attributes:
+        events: One document for each step; `None` where a step holds because no event came.
+        join_keys: The values that the events share; empty where the rule names none.
+    """
+
+    events: tuple[Document | None, ...]
+    join_keys: tuple[Scalar | None, ...] = ()
+
+
+def search(
+    rule: Rule,
+    documents: Iterable[Document],
+    *,
+    settings: EventSettings | None = None,
+    schema: SchemaRegistry | None = None,
+    size: int | None = 10,
+    max_samples_per_key: int = 1,
+    report: Callable[[Problem], None] | None = None,
+) -> list[SearchResult]:
+    """Return what `rule` finds in `documents`.
+
+    Events are sorted by timestamp, then tiebreaker; equal ones keep their order.
+    Results of an event rule and of a sequence are in the order of their first
+    events, samples in ascending order of their keys, null first. They pass the
+    pipes of the rule from left to right; `size` comes last.
+
+    Holds all documents in memory, and whatever unfinished sequences need.
+
+    Args:
+        rule: A compiled rule; its pipes are obeyed.
+        documents: The events, in any order. Keys with dots are unfolded.
+        settings: Which fields say when and what an event is.
+        schema: What the rule was compiled with; the Elastic Common Schema if left out.
+        size: The most results, or `None` for all of them.
+        max_samples_per_key: The most samples with the same join keys.
+        report: Told of each oddity of the events, such as a missing timestamp.
+
+    Raises:
+        RuleError: the rule has a program (a search runs expressions only) or a pipe that no
+            search knows.
+        ValueError: a limit is below zero.
+    """
+    if size is not None and size < 0:
+        raise ValueError(f"`size` is a number of results, not {size}")
+    if max_samples_per_key < 1:
+        raise ValueError(f"`max_samples_per_key` is at least 1, not {max_samples_per_key}")
+    if any(isinstance(condition, Program) for condition in rule.body.conditions):
+        problem = "a search runs expressions; this rule has a program written by hand"
+        raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+    completions = _completions(
+        rule,
+        documents,
+        settings or EventSettings(),
+        schema or SchemaRegistry.ecs(),
+        max_samples_per_key,
+        report or (lambda problem: None),
+    )
+    found = [
+        Result(tuple(event and event.document for event in completion.events), completion.key)
+        for completion in _ordered(rule, completions)
+    ]
+    results = piped(found, rule.pipes, rule)[:size]
+    return [SearchResult(result.events, result.join_keys) for result in results]
+
+
+def _completions(
+    rule: Rule,
+    documents: Iterable[Document],
+    settings: EventSettings,
+    schema: SchemaRegistry,
+    samples_per_key: int,
+    report: Callable[[Problem], None],
+) -> list[Completion]:
+    rules = RuleSet((attrs.evolve(rule, pipes=()),))
+    targets = targets_of(rules)
+    unfolded = [unfold_dotted_keys(document) for document in documents]
+    batch = EventBatch(documents=unfolded, stream=_STREAM, first_offset=0)
+    rows = RowDecoder(settings, schema, report).rows(batch)
+    rows.sort(key=lambda row: ordinal(row.event()))
+    candidates = RuleMatcher(targets, schema).candidates(rows)
+    if isinstance(rule.body, EventRule):
+        return [_single(candidate) for candidate in candidates]
+    tracker = SequenceTracker(rules, targets, TrackerLimits.unlimited(), samples_per_key)
+    return [*tracker.advance(candidates), *tracker.finish()]
+
+
+def _single(candidate: Candidate) -> Completion:
+    return Completion(0, (), (candidate.row.event(),))
+
+
+def _ordered(rule: Rule, completions: list[Completion]) -> list[Completion]:
+    if isinstance(rule.body, SampleRule):
+        return sorted(completions, key=lambda completion: key_order(completion.key))
+    return sorted(
+        completions,
+        key=lambda completion: min(ordinal(event) for event in completion.events if event),
+    )
