@@ -1,0 +1,263 @@
+"""Where rule files lie: single files, folders and archives, with limits against hostile ones.
+
+Nothing is ever written to disk. A folder or archive is listed first and read file by file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Final, Protocol, Self
+
+import attrs
+
+from kestrel_framework.errors import RuleError, SourceLocation
+from kestrel_framework.interfaces import RuleFile
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+MAX_ARCHIVE_BYTES: Final = 512 * 1024 * 1024
+MAX_ARCHIVE_MEMBERS: Final = 100_000
+MAX_FOLDER_FILES: Final = 1_000_000
+ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
+
+_BROKEN_ARCHIVE: Final = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+)
+
+Wanted = Callable[[str], bool]
+"""Says by a file's name whether it may hold a rule, so that its content is needed."""
+
+
+class RuleTree(Protocol):
+    """The files that may hold rules under one path.
+
+    Attributes:
+        names: Relative paths with `/`, sorted; "" stands for the path itself.
+        problems: What could not be listed or read.
+        ignored: How many other files lie there.
+    """
+
+    names: list[str]
+    problems: list[RuleError]
+    ignored: int
+
+    def label(self, name: str) -> str:
+        """Return what messages call a file."""
+
+    def read(self, name: str) -> RuleFile:
+        """Return a file with its content.
+
+        Raises:
+            RuleError: it cannot be read, or is too large.
+        """
+
+
+def rule_tree(path: Path, wanted: Wanted) -> RuleTree:
+    """List what lies under a file, folder or archive. A path that cannot be read is a problem."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        return _Unreadable([_problem(path, f"cannot be read: {_reason(error)}")])
+    if stat.S_ISDIR(mode):
+        return _Folder(path, wanted)
+    if not stat.S_ISREG(mode):
+        return _Unreadable([_problem(path, "is neither a file nor a folder")])
+    if path.name.endswith(ARCHIVE_SUFFIXES):
+        return _Archive(path, wanted)
+    return _SingleFile(path)
+
+
+@attrs.define
+class _Unreadable:
+    """A path under which nothing can be read."""
+
+    problems: list[RuleError]
+    names: list[str] = attrs.field(factory=list)
+    ignored: int = 0
+
+    def label(self, name: str) -> str:
+        return name
+
+    def read(self, name: str) -> RuleFile:
+        raise _problem(name, "cannot be read")
+
+
+class _SingleFile:
+    """A file that was named."""
+
+    def __init__(self, path: Path) -> None:
+        self.names = [""]
+        self.problems: list[RuleError] = []
+        self.ignored = 0
+        self._path = path
+
+    def label(self, name: str) -> str:
+        return str(self._path)
+
+    def read(self, name: str) -> RuleFile:
+        return _read_file(self._path, str(self._path))
+
+
+class _Folder:
+    """A folder with all its folders, except hidden ones.
+
+    Links are followed; a folder that was already visited, under whatever name,
+    is not visited again, so that a loop of links ends.
+    """
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self.names: list[str] = []
+        self.problems: list[RuleError] = []
+        self.ignored = 0
+        self._path = path
+        visited: set[tuple[int, int]] = set()
+        for folder, folders, files in os.walk(path, onerror=self._note, followlinks=True):
+            status = Path(folder).stat()
+            if (status.st_dev, status.st_ino) in visited:
+                folders.clear()
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            inside = Path(folder).relative_to(path)
+            for name in sorted(files):
+                if wanted(name) and not name.startswith("."):
+                    self.names.append((inside / name).as_posix())
+                else:
+                    self.ignored += 1
+            if len(self.names) + self.ignored > MAX_FOLDER_FILES:
+                self.problems.append(_problem(path, f"holds more than {MAX_FOLDER_FILES} files"))
+                break
+        self.names.sort(key=_sort_key)
+
+    def label(self, name: str) -> str:
+        return str(self._path / name)
+
+    def read(self, name: str) -> RuleFile:
+        return _read_file(self._path / name, self.label(name))
+
+    def _note(self, error: OSError) -> None:
+        where = error.filename or self._path
+        self.problems.append(_problem(where, f"cannot be read: {_reason(error)}"))
+
+
+class _Archive:
+    """A `.tar.gz`, whose rule files are held in memory."""
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self.problems: list[RuleError] = []
+        self.ignored = 0
+        self._path = path
+        self._contents: dict[str, bytes] = {}
+        try:
+            with _LimitedGzipFile(path, "rb") as unpacked:
+                self._read_members(unpacked, wanted)
+        except _ArchiveLimitError as error:
+            self.problems.append(_problem(path, str(error)))
+        except _BROKEN_ARCHIVE as error:
+            self.problems.append(_problem(path, f"is damaged or no archive: {_reason(error)}"))
+        self.names = sorted(self._contents, key=_sort_key)
+
+    def label(self, name: str) -> str:
+        return f"{self._path}:{name}"
+
+    def read(self, name: str) -> RuleFile:
+        return RuleFile(self.label(name), self._contents[name])
+
+    def _read_members(self, unpacked: _LimitedGzipFile, wanted: Wanted) -> None:
+        with tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_CheckedMember) as archive:
+            for number, member in enumerate(archive):
+                if number >= MAX_ARCHIVE_MEMBERS:
+                    raise _ArchiveLimitError(f"has more than {MAX_ARCHIVE_MEMBERS} entries")
+                self._read_member(archive, member, wanted)
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+
+    def _read_member(
+        self, archive: tarfile.TarFile, member: tarfile.TarInfo, wanted: Wanted
+    ) -> None:
+        name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if member.isdir():
+            return
+        if hidden or not wanted(PurePosixPath(name).name):
+            self.ignored += 1
+        elif not member.isreg() or member.issparse():
+            self._refuse(name, "is a link or a device; an archive may hold plain files only")
+        elif member.size > MAX_FILE_BYTES:
+            self._refuse(name, f"is larger than {MAX_FILE_BYTES} bytes")
+        elif name in self._contents:
+            self._refuse(name, "is in the archive twice; the first one is read")
+        else:
+            content = archive.extractfile(member)
+            self._contents[name] = content.read() if content else b""
+
+    def _refuse(self, name: str, problem: str) -> None:
+        self.problems.append(_problem(self.label(name), problem))
+
+
+class _ArchiveLimitError(Exception):
+    """An archive reached a limit."""
+
+
+class _LimitedGzipFile(gzip.GzipFile):
+    """Unpacks up to the limit, whatever a header claims."""
+
+    _unpacked = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self._unpacked += len(data)
+        if self._unpacked > MAX_ARCHIVE_BYTES:
+            raise _ArchiveLimitError(f"unpacks to more than {MAX_ARCHIVE_BYTES} bytes")
+        return data
+
+
+class _CheckedMember(tarfile.TarInfo):
+    """An entry whose header is damaged is an error, not the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ in ("EOFHeaderError", "EmptyHeaderError"):
+                raise
+            raise tarfile.ReadError(f"an entry has a broken header: {error}") from error
+
+
+def _read_file(path: Path, label: str) -> RuleFile:
+    try:
+        # Opening a pipe or a device could wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _problem(label, "is no plain file")
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise _problem(label, f"cannot be read: {_reason(error)}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise _problem(label, f"is larger than {MAX_FILE_BYTES} bytes")
+    return RuleFile(label, content)
+
+
+def _sort_key(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/"))
+
+
+def _problem(path: object, problem: str) -> RuleError:
+    return RuleError(problem, SourceLocation(str(path)))
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
