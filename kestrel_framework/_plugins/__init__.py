@@ -1,0 +1,1 @@
+"""Plugins: finding them, checking them, knowing what they offer, and surviving their faults."""

@@ -1,0 +1,183 @@
+"""What one plugin offers: its hooks called, and their results checked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from kestrel_framework._plugins.compatibility import (
+    CheckedPlugin,
+    class_made_by,
+    missing_members,
+)
+from kestrel_framework._plugins.faults import describe
+from kestrel_framework.errors import PluginError
+from kestrel_framework.hookspecs import SchemaExtension
+from kestrel_framework.interfaces import (
+    ActionExecutor,
+    EventSource,
+    Offer,
+    OutputHandler,
+    PredicateEvaluator,
+    RuleCompiler,
+    StateStore,
+)
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Interface(Generic[T]):
+    """One thing that plugins offer.
+
+    Attributes:
+        hook: The hook that hands it over.
+        noun: What one is called in messages.
+        plural: What many are called, in listings.
+        protocol: What its objects must be.
+    """
+
+    hook: str
+    noun: str
+    plural: str
+    protocol: type[T]
+
+
+# Protocols are classes that nothing instantiates, which is all that `type[T]` is asked for here.
+SOURCES: Final = Interface[EventSource](
+    "kestrel_event_sources",
+    "source",
+    "sources",
+    EventSource,  # type: ignore[type-abstract]
+)
+COMPILERS: Final = Interface[RuleCompiler](
+    "kestrel_rule_compilers",
+    "rule language",
+    "compilers",
+    RuleCompiler,  # type: ignore[type-abstract]
+)
+EVALUATORS: Final = Interface[PredicateEvaluator](
+    "kestrel_predicate_evaluators",
+    "runtime",
+    "evaluators",
+    PredicateEvaluator,  # type: ignore[type-abstract]
+)
+ACTIONS: Final = Interface[ActionExecutor](
+    "kestrel_action_executors",
+    "action",
+    "actions",
+    ActionExecutor,  # type: ignore[type-abstract]
+)
+OUTPUTS: Final = Interface[OutputHandler](
+    "kestrel_output_handlers",
+    "output",
+    "outputs",
+    OutputHandler,  # type: ignore[type-abstract]
+)
+STATE_STORES: Final = Interface[StateStore](
+    "kestrel_state_stores",
+    "state store",
+    "state_stores",
+    StateStore,  # type: ignore[type-abstract]
+)
+INTERFACES: Final[tuple[Interface[Any], ...]] = (
+    SOURCES,
+    COMPILERS,
+    EVALUATORS,
+    ACTIONS,
+    OUTPUTS,
+    STATE_STORES,
+)
+SCHEMA_HOOK: Final = "kestrel_schema"
+
+
+@attrs.frozen
+class PluginOffers:
+    """Everything one plugin offers: offers by hook and name, and what it adds to the schema."""
+
+    offers: Mapping[str, Mapping[str, Offer[Any, Any]]]
+    schema: SchemaExtension
+
+
+def read_offers(plugin: CheckedPlugin) -> PluginOffers:
+    """Call the hooks of one plugin, and check what they return.
+
+    Raises:
+        PluginError: a hook raises or returns something else than offers, or an offered
+            class lacks a part of its interface, which is named.
+    """
+    offers = {}
+    for interface in INTERFACES:
+        hook = plugin.hooks.get(interface.hook)
+        if hook is not None:
+            returned = _called(plugin.name, interface.hook, hook)
+            offers[interface.hook] = _checked_offers(plugin.name, interface, returned)
+    return PluginOffers(offers, _schema_extension(plugin))
+
+
+def _schema_extension(plugin: CheckedPlugin) -> SchemaExtension:
+    hook = plugin.hooks.get(SCHEMA_HOOK)
+    if hook is None:
+        return SchemaExtension()
+    returned = _called(plugin.name, SCHEMA_HOOK, hook)
+    if not isinstance(returned, SchemaExtension):
+        problem = f"`{SCHEMA_HOOK}` returned {_kind(returned)}, not a SchemaExtension"
+        raise PluginError(plugin.name, problem, operation=SCHEMA_HOOK)
+    return returned
+
+
+def _called(name: str, hook: str, function: Callable[[], object]) -> object:
+    try:
+        return function()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as raised:  # noqa: BLE001 - a hook is plugin code
+        problem = f"`{hook}` failed: {describe(raised)}"
+        raise PluginError(name, problem, operation=hook) from raised
+
+
+def _checked_offers(
+    plugin: str, interface: Interface[Any], returned: object
+) -> dict[str, Offer[Any, Any]]:
+    hook = interface.hook
+    if not isinstance(returned, Mapping):
+        raise PluginError(plugin, f"`{hook}` returned {_kind(returned)}, not a mapping of offers")
+    checked = {}
+    for name, offer in returned.items():
+        if not isinstance(name, str) or not name or ":" in name:
+            raise PluginError(plugin, f"`{hook}` offers the name {name!r}; a name has no `:`")
+        what = f"the {interface.noun} `{name}`"
+        if not isinstance(offer, Offer):
+            raise PluginError(plugin, f"{what} is {_kind(offer)}, not an Offer(factory, config)")
+        if not callable(offer.factory):
+            raise PluginError(plugin, f"{what} has a factory that cannot be called")
+        if not (inspect.isclass(offer.config) and attrs.has(offer.config)):
+            raise PluginError(plugin, f"{what} has a configuration that is no attrs class")
+        made = class_made_by(offer.factory)
+        if made is not None and made is not interface.protocol:
+            refuse_incomplete(plugin, interface, name, made)
+        checked[name] = offer
+    return checked
+
+
+def refuse_incomplete(plugin: str, interface: Interface[Any], name: str, candidate: object) -> None:
+    """Check that an object, or the class of it, has every part of its interface.
+
+    Raises:
+        PluginError: it lacks some; they are named.
+    """
+    missing = missing_members(candidate, interface.protocol)
+    if missing:
+        kind = candidate if inspect.isclass(candidate) else type(candidate)
+        raise PluginError(
+            plugin,
+            f"the {interface.noun} `{name}` ({kind.__name__}) is no {interface.protocol.__name__}: "
+            f"it lacks {', '.join(missing)}",
+        )
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
