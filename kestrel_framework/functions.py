@@ -103,9 +103,9 @@ def _is_number(value: Scalar) -> bool:
 
 
 def _between(arguments: Sequence[Scalar], fold: bool) -> Scalar | None:
-    """between(text, left, right[, greedy]): what stands between the first `left` and the next `right`.
+    """between(text, left, right[, greedy]): what stands after `left`, up to the next `right`.
 
-    With greedy, the last `right`. "" where either is not found.
+    The first `left` counts; with greedy, the last `right`. "" where either is not found.
     """
     text, left, right, *rest = arguments
     if not isinstance(text, str) or not isinstance(left, str) or not isinstance(right, str):
@@ -130,7 +130,10 @@ def _concat(arguments: Sequence[Scalar], _: bool) -> Scalar:
 
 
 def _index_of(arguments: Sequence[Scalar], fold: bool) -> Scalar | None:
-    """index_of(text, part[, start]): where `part` first stands at or after `start`, from 0; null if nowhere."""
+    """index_of(text, part[, start]): where `part` first stands, at or after `start`.
+
+    Counts from 0; null if it stands nowhere.
+    """
     text, part, *rest = arguments
     start = rest[0] if rest else 0
     if not isinstance(text, str) or not isinstance(part, str):

@@ -40,6 +40,8 @@ MAX_DEPTH: Final = 200
 
 
 class ComparisonOperator(enum.Enum):
+    """The relations of values; their texts are those of `values.compare`."""
+
     EQUAL = "=="
     LESS = "<"
     LESS_OR_EQUAL = "<="
@@ -58,6 +60,8 @@ class ArithmeticOperator(enum.Enum):
 
 
 class TextPart(enum.Enum):
+    """Where in a text a `TextTest` looks."""
+
     PREFIX = "prefix"
     SUFFIX = "suffix"
     SUBSTRING = "substring"
@@ -135,6 +139,8 @@ class Element:
 
 @attrs.frozen
 class Arithmetic:
+    """`functions.calculate` of every combination of the operands' values."""
+
     operator: ArithmeticOperator
     left: Value
     right: Value
@@ -280,16 +286,22 @@ class AnyElement:
 
 @attrs.frozen
 class And:
+    """All terms hold."""
+
     terms: tuple[Predicate, ...]
 
 
 @attrs.frozen
 class Or:
+    """Some term holds."""
+
     terms: tuple[Predicate, ...]
 
 
 @attrs.frozen
 class Not:
+    """The term does not hold."""
+
     term: Predicate
 
 
