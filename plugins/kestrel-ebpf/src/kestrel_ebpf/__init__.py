@@ -1,0 +1,1 @@
+"""Live collection on Linux for Kestrel."""

@@ -1,0 +1,1 @@
+"""What the kernel tells over netlink sockets, decoded from bytes."""
