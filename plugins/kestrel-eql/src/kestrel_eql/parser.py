@@ -12,13 +12,12 @@ from typing import Final
 from lark import Lark
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from kestrel_framework.errors import SourceLocation
-
 from kestrel_eql import syntax
 from kestrel_eql.expectations import expected_words, suggestion
 from kestrel_eql.parser_table import load_parser
 from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.tree_builder import TreeBuilder
+from kestrel_framework.errors import SourceLocation
 
 MAX_CHARACTERS: Final = 100_000
 """How long the text of a rule may be."""
@@ -62,7 +61,7 @@ def parse_into(text: str, problems: Problems) -> syntax.Query | None:
     """
     if not _within_limits(text, problems):
         return None
-    global _lark  # noqa: PLW0603 - one parser for the process, built when first needed
+    global _lark
     if _lark is None:
         _lark = load_parser()
     try:
@@ -81,9 +80,7 @@ def parse_into(text: str, problems: Problems) -> syntax.Query | None:
 
 def _within_limits(text: str, problems: Problems) -> bool:
     if len(text) > MAX_CHARACTERS:
-        problems.error(
-            f"the rule has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}", 0
-        )
+        problems.error(f"the rule has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}", 0)
         return False
     depth = 0
     for token in _NESTING.finditer(text):
@@ -129,7 +126,7 @@ def _accepted(error: UnexpectedInput, before: str) -> set[str]:
     try:
         parser = _lark.parse_interactive(before)
         parser.exhaust_lexer()
-        return set(parser.accepts())
+        return set(parser.accepts())  # type: ignore[no-untyped-call]
     except UnexpectedInput:
         return set()
 

@@ -61,7 +61,7 @@ def private_cache_folder() -> Path | None:
     private = (
         stat.S_ISDIR(status.st_mode)
         and status.st_uid == os.getuid()
-        and stat.S_IMODE(status.st_mode) == 0o700  # noqa: PLR2004 - as the docstring says
+        and stat.S_IMODE(status.st_mode) == 0o700
     )
     return folder if private else None
 
@@ -87,7 +87,7 @@ def _restored(table: Path) -> Lark | None:
         with os.fdopen(os.open(table, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             content = file.read(_MAX_TABLE_BYTES)
         data = _with_integer_keys(json.loads(content))
-        parser: Lark = Lark.__new__(Lark)._load(data)  # type: ignore[no-untyped-call]
+        parser: Lark = Lark.__new__(Lark)._load(data)
         parser.parse("any where true")
     except Exception:  # noqa: BLE001 - a damaged table can fail in any way, and is then ignored
         return None
@@ -102,9 +102,9 @@ def _stored(parser: Lark, table: Path) -> Lark:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(content)
-            os.replace(name, table)
+            Path(name).replace(table)
         except OSError:
-            os.unlink(name)
+            Path(name).unlink()
             raise
     return parser
 

@@ -13,7 +13,7 @@ import attrs
 
 
 def _position() -> int:
-    return attrs.field(default=0, eq=False, repr=False, kw_only=True)  # type: ignore[no-any-return]
+    return attrs.field(default=0, eq=False, repr=False, kw_only=True)
 
 
 # --- values -------------------------------------------------------------------
@@ -71,6 +71,8 @@ class Sign:
 
 @attrs.frozen
 class Arithmetic:
+    """`operator` is one of `+ - * / %`."""
+
     operator: str
     left: Expression
     right: Expression
@@ -122,18 +124,24 @@ class Lineage:
 
 @attrs.frozen
 class Not:
+    """`not term`."""
+
     term: Expression
     position: int = _position()
 
 
 @attrs.frozen
 class And:
+    """Two terms or more, without `And`s among them that no bracket asked for."""
+
     terms: tuple[Expression, ...]
     position: int = _position()
 
 
 @attrs.frozen
 class Or:
+    """Two terms or more, as in `And`."""
+
     terms: tuple[Expression, ...]
     position: int = _position()
 
@@ -182,7 +190,7 @@ class Term:
 
 @attrs.frozen
 class SequenceQuery:
-    """`maxspan` is in nanoseconds."""
+    """Events one after the other that share their keys; `maxspan` is in nanoseconds."""
 
     terms: tuple[Term, ...]
     keys: tuple[Expression, ...] = ()
@@ -193,6 +201,8 @@ class SequenceQuery:
 
 @attrs.frozen
 class JoinQuery:
+    """Events in any order that share their keys; of the endgame dialect."""
+
     terms: tuple[Term, ...]
     keys: tuple[Expression, ...] = ()
     until: Term | None = None
@@ -201,6 +211,8 @@ class JoinQuery:
 
 @attrs.frozen
 class SampleQuery:
+    """Different events in any order, one for each term, that share their keys."""
+
     terms: tuple[Term, ...]
     keys: tuple[Expression, ...] = ()
     position: int = _position()
@@ -208,6 +220,8 @@ class SampleQuery:
 
 @attrs.frozen
 class Pipe:
+    """`| name arguments`."""
+
     name: str
     arguments: tuple[Expression, ...] = ()
     position: int = _position()

@@ -75,7 +75,7 @@ class _List:
 
 @v_args(meta=True)
 class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
-    """Builds one syntax tree; problems go to `report`, and the tree is then only good for more of them."""
+    """Builds one syntax tree; a tree with problems is only good for finding more of them."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -203,9 +203,7 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
                 f"`{word} of` is unknown; there is `descendant of`, `child of` and `event of`",
                 meta.start_pos,
             )
-        return syntax.Lineage(
-            str(word), cast(syntax.EventQuery, query), position=meta.start_pos
-        )
+        return syntax.Lineage(str(word), cast(syntax.EventQuery, query), position=meta.start_pos)
 
     # --- values ---
 
@@ -307,7 +305,7 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
         elif character in _ESCAPES:
             return _ESCAPES[character]
         else:
-            known = r'\n \r \t \b \f \\ \" \' \u{...}'
+            known = r"\n \r \t \b \f \\ \" \' \u{...}"
             problem = f"unknown escape `{escape[0]}`; there is {known}, and `\\\\` is a backslash"
             self._report(problem, start + escape.start())
         return ""

@@ -1,0 +1,101 @@
+"""The rule language EQL as a compiler for Kestrel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from kestrel_eql.dialect import Dialect, Settings
+from kestrel_eql.eql_file import read_eql_file
+from kestrel_eql.lowering import lower
+from kestrel_eql.parser import parse_into
+from kestrel_eql.problems import Problems, TextPlaces
+from kestrel_eql.rule_toml import read_rule_toml
+from kestrel_framework.interfaces import PluginContext, RuleFile
+from kestrel_framework.rule import Rule, RuleSource
+from kestrel_framework.schema import SchemaRegistry
+
+_DIALECTS: Final = tuple(dialect.value for dialect in Dialect)
+_CASES: Final = ("sensitive", "insensitive")
+
+
+@attrs.frozen
+class EqlConfig:
+    """The section of the configuration for EQL."""
+
+    dialect: str = attrs.field(
+        default=Dialect.ELASTIC.value,
+        validator=attrs.validators.in_(_DIALECTS),
+        metadata={"help": "The dialect of rules that name none: `elastic` or `endgame`."},
+    )
+
+
+@attrs.define
+class EqlCompiler:
+    """Compiles EQL: `.eql` files, and the rule files (TOML) that Elastic publishes.
+
+    A source's options say `dialect` (`elastic`, `endgame`) and `case` (`sensitive`,
+    `insensitive`; the default is the dialect's own).
+
+    Attributes:
+        dialect: The dialect of sources that name none.
+    """
+
+    dialect: Dialect = attrs.field(default=Dialect.ELASTIC, converter=Dialect)
+    language: str = attrs.field(default="eql", init=False)
+    suffixes: tuple[str, ...] = attrs.field(default=(".eql", ".toml"), init=False)
+
+    @classmethod
+    def from_config(cls, config: EqlConfig, context: PluginContext) -> EqlCompiler:
+        """Make a compiler from its section of the configuration."""
+        return cls(Dialect(config.dialect))
+
+    def read(self, file: RuleFile) -> Sequence[RuleSource]:
+        """Return the rules in a file, not compiled.
+
+        A rule of another language is returned under that language; a TOML file that
+        holds no rule gives none.
+
+        Raises:
+            RuleError: the file cannot be understood; or an `ExceptionGroup` of them.
+        """
+        if file.path.lower().endswith(".toml"):
+            return read_rule_toml(file)
+        return [read_eql_file(file)]
+
+    def compile(self, source: RuleSource, schema: SchemaRegistry) -> Rule:
+        """Return the compiled rule.
+
+        Raises:
+            RuleError: the rule is wrong; an `ExceptionGroup` of all its errors where
+                there are several.
+        """
+        rule_id = source.metadata.rule_id
+        problems = Problems(TextPlaces(source.text, source.location), rule_id)
+        settings = self._settings(source.options, problems)
+        query = parse_into(source.text, problems)
+        lowered = None if query is None else lower(query, settings, schema, problems)
+        if lowered is None or problems:
+            problems.throw()
+        return Rule(
+            source.metadata,
+            lowered.body,
+            self.language,
+            source.location,
+            lowered.pipes,
+            problems.warnings,
+        )
+
+    def _settings(self, options: Mapping[str, str], problems: Problems) -> Settings:
+        name = options.get("dialect", self.dialect.value)
+        case = options.get("case", "")
+        if name not in _DIALECTS:
+            problems.error(f"unknown dialect `{name}`; there is {' and '.join(_DIALECTS)}", 0)
+            name = self.dialect.value
+        if case and case not in _CASES:
+            problems.error(f"`case` is {' or '.join(_CASES)}, not `{case}`", 0)
+        dialect = Dialect(name)
+        fold = dialect is Dialect.ENDGAME if not case else case == "insensitive"
+        return Settings(dialect, fold)

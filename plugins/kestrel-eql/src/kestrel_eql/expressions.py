@@ -1,0 +1,353 @@
+"""From expressions of EQL to predicates and values of the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from kestrel_eql import syntax
+from kestrel_eql.dialect import Settings
+from kestrel_eql.functions import Meaning, find_function, gives_condition
+from kestrel_eql.names import Names, Refused
+from kestrel_eql.patterns import endgame_wildcard, wildcard
+from kestrel_eql.problems import Problems
+from kestrel_eql.regexes import from_lucene
+from kestrel_eql.truths import NOTHING, Truths, conjunction, disjunction, null_test
+from kestrel_framework import predicate as tree
+from kestrel_framework.predicate import ComparisonOperator, Predicate, Value
+from kestrel_framework.values import compile_regex, text_of
+
+_MAX_CONDITIONS_AS_VALUES: Final = 4
+"""How deep conditions nest as values (`true == (null == (a > 1))`): each level doubles the tree."""
+
+_ORDER: Final = {
+    "<": ComparisonOperator.LESS,
+    "<=": ComparisonOperator.LESS_OR_EQUAL,
+    ">": ComparisonOperator.GREATER,
+    ">=": ComparisonOperator.GREATER_OR_EQUAL,
+}
+
+_LoweredT = TypeVar("_LoweredT")
+
+
+class ExpressionLowering:
+    """Lowers the expressions of one rule. What is wrong goes to `problems`, all of it.
+
+    A part with an error raises `Refused` up to the nearest `and`, `or` or list,
+    which goes on with what is beside it, so that one pass finds every error.
+    """
+
+    def __init__(self, names: Names, settings: Settings, problems: Problems) -> None:
+        self.names = names
+        self.settings = settings
+        self.problems = problems
+        self._nested_conditions = 0
+
+    # --- conditions ---
+
+    def condition(self, node: syntax.Expression) -> Predicate:
+        """Return when an event satisfies a condition, in the logic of the dialect.
+
+        Raises:
+            Refused: it has no meaning.
+        """
+        if self.settings.endgame:
+            return self.truths(node).holds
+        match node:
+            case syntax.Not():
+                return tree.negation(self.condition(node.term))
+            case syntax.And():
+                return tree.all_of(self.each(node.terms, self.condition))
+            case syntax.Or():
+                return tree.any_of(self.each(node.terms, self.condition))
+            case syntax.Comparison(operator="!="):
+                return tree.negation(self._equality(node).holds)
+            case syntax.Membership(negated=True):
+                return tree.negation(self._membership(node).holds)
+            case _:
+                return self.truths(node).holds
+
+    def truths(self, node: syntax.Expression) -> Truths:
+        """Return when a condition is true, false and null.
+
+        Raises:
+            Refused: it has no meaning.
+        """
+        match node:
+            case syntax.Not():
+                return self.truths(node.term).negated
+            case syntax.And():
+                return conjunction(self.each(node.terms, self.truths))
+            case syntax.Or():
+                return disjunction(self.each(node.terms, self.truths))
+            case syntax.Comparison():
+                return self._comparison(node)
+            case syntax.Membership():
+                found = self._membership(node)
+                return found.negated if node.negated else found
+            case syntax.Match():
+                return self._match(node)
+            case syntax.Lineage():
+                problem = f"`{node.relation} of` is not supported yet"
+                raise self.names.refuse(problem, node)
+            case syntax.Call():
+                return self._truth_of(self._call(node), node)
+            case _:
+                return self._truth_of(self.value(node), node)
+
+    def _truth_of(self, meaning: Meaning, node: syntax.Expression) -> Truths:
+        """Return a value as a condition."""
+        match meaning:
+            case Truths():
+                return meaning
+            case tree.Literal(value=None):
+                return NOTHING
+            case tree.Literal(value=bool() as holds):
+                return Truths.certain(tree.Constant(holds))
+            case tree.Literal():
+                raise self.names.refuse(
+                    "a constant is no condition: compare it with something", node
+                )
+        if self.settings.endgame:
+            empty = tuple(tree.Literal(value) for value in (False, 0, ""))
+            falsehoods = [tree.Comparison(ComparisonOperator.EQUAL, meaning, e) for e in empty]
+            unknown = null_test(meaning)
+            fails = tree.any_of(falsehoods)
+            return Truths(
+                tree.all_of((tree.negation(unknown), tree.negation(fails))), fails, unknown
+            )
+        if not isinstance(meaning, (tree.Field, tree.StepField, tree.Element)):
+            raise self.names.refuse(
+                "this is a value, no condition: compare it with something", node
+            )
+        return self._compared(ComparisonOperator.EQUAL, meaning, tree.Literal(True), node)
+
+    # --- comparisons ---
+
+    def _comparison(self, node: syntax.Comparison) -> Truths:
+        if node.operator in _ORDER:
+            return self._order(node)
+        if node.operator == "=" and not self.settings.endgame:
+            self.problems.error(
+                "`=` compares in the endgame dialect only; write `==`", node.position
+            )
+        equal = self._equality(node)
+        return equal.negated if node.operator == "!=" else equal
+
+    def _order(self, node: syntax.Comparison) -> Truths:
+        left, right = self._both(node)
+        for side, value in ((node.left, left), (node.right, right)):
+            if isinstance(value, tree.Literal) and isinstance(value.value, bool):
+                raise self.names.refuse(f"true and false have no order: `{node.operator}`", side)
+            if value == tree.Literal(None):
+                self.problems.warn(
+                    "nothing is less or greater than null: this never holds", side.position
+                )
+                return NOTHING
+        return self._compared(_ORDER[node.operator], left, right, node)
+
+    def _equality(self, node: syntax.Comparison) -> Truths:
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            match other:
+                case syntax.Literal(value=None):
+                    return self._nullity(side)
+                case syntax.Literal(value=bool() as wanted) if _is_condition(side):
+                    found = self._nested(side)
+                    return found if wanted else found.negated
+        left, right = self._both(node)
+        for text, value in ((left, right), (right, left)):
+            if isinstance(text, tree.Literal) and isinstance(text.value, str) and "*" in text.value:
+                if self.settings.endgame:
+                    holds = endgame_wildcard(value, text.value, fold=self.settings.fold)
+                    return Truths.leaf(holds, (value,))
+                self.problems.warn(
+                    f"`{node.operator}` takes `*` as it stands; write `:` or `like` for a pattern",
+                    node.position,
+                )
+        return self._compared(ComparisonOperator.EQUAL, left, right, node)
+
+    def _compared(
+        self, operator: ComparisonOperator, left: Value, right: Value, node: syntax.Expression
+    ) -> Truths:
+        try:
+            holds = tree.comparison(operator, left, right, fold=self.settings.fold)
+        except ValueError as error:
+            raise self.names.refuse(f"this comparison can never hold: {error}", node) from None
+        return Truths.leaf(holds, (left, right))
+
+    def _nullity(self, node: syntax.Expression) -> Truths:
+        if _is_condition(node):
+            return self._nested(node).nullity
+        return Truths.certain(null_test(self.value(node)))
+
+    def _both(self, node: syntax.Comparison) -> tuple[Value, Value]:
+        left, right = self.each((node.left, node.right), self.value)
+        return left, right
+
+    # --- membership and patterns ---
+
+    def _membership(self, node: syntax.Membership) -> Truths:
+        fold = node.fold or self.settings.fold
+        value = self.value(node.value)
+        literals: list[tree.Literal] = []
+        others: list[Value] = []
+        for choice, lowered in zip(node.choices, self.each(node.choices, self.value), strict=True):
+            if not isinstance(lowered, tree.Literal):
+                others.append(lowered)
+            elif lowered.value is None:
+                self.problems.warn("null is never equal to anything in a list", choice.position)
+            elif self._can_match(value, lowered, choice):
+                literals.append(lowered)
+        holds = tree.any_of(
+            [
+                tree.membership(value, literals, fold=fold),
+                *(tree.comparison(ComparisonOperator.EQUAL, value, o, fold=fold) for o in others),
+            ]
+        )
+        return Truths.leaf(holds, (value,))
+
+    def _can_match(self, value: Value, literal: tree.Literal, node: syntax.Expression) -> bool:
+        if isinstance(literal.value, str) and "*" in literal.value:
+            self.problems.warn(
+                "`in` takes `*` as it stands, so this rarely matches; write `:` or `like`",
+                node.position,
+            )
+        try:
+            tree.membership(value, (literal,))
+        except ValueError as error:
+            self.problems.error(f"this choice can never match: {error}", node.position)
+            return False
+        return True
+
+    def _match(self, node: syntax.Match) -> Truths:
+        value = self.value(node.value)
+        fold = node.operator.endswith((":", "~")) or self.settings.fold
+        texts = self.each(node.patterns, self._pattern)
+        if not node.operator.startswith("regex"):
+            return Truths.leaf(wildcard(value, texts, fold=fold), (value,))
+        patterns = [
+            self.regex(text, pattern) for text, pattern in zip(texts, node.patterns, strict=True)
+        ]
+        return Truths.leaf(tree.Regex(value, tuple(dict.fromkeys(patterns)), fold), (value,))
+
+    def _pattern(self, node: syntax.Expression) -> str:
+        if not isinstance(node, syntax.Literal) or node.value is None:
+            raise self.names.refuse("a pattern must be a text in quotes", node)
+        return text_of(node.value)
+
+    def regex(self, text: str, node: syntax.Expression) -> str:
+        """Return a regular expression in the kernel's syntax.
+
+        Raises:
+            Refused: it is wrong.
+        """
+
+        def remark(sentence: str) -> None:
+            self.problems.warn(f"in this regular expression, {sentence}", node.position)
+
+        try:
+            pattern = text if self.settings.endgame else from_lucene(text, remark)
+            compile_regex(pattern)
+        except ValueError as error:
+            raise self.names.refuse(str(error), node) from None
+        return pattern
+
+    # --- values ---
+
+    def value(self, node: syntax.Expression) -> Value:
+        """Return an expression as a value; a condition is one of true, false and null.
+
+        Raises:
+            Refused: it has no meaning.
+        """
+        match node:
+            case syntax.Literal():
+                return tree.Literal(node.value)
+            case syntax.Field():
+                return self.names.value(node)
+            case syntax.Variable():
+                return self.names.variable(node)
+            case syntax.Sign():
+                operand = self.number(node.operand)
+                if node.operator == "+":
+                    return operand
+                zero = tree.Literal(0)
+                return tree.Arithmetic(tree.ArithmeticOperator.SUBTRACT, zero, operand)
+            case syntax.Arithmetic():
+                return self.arithmetic(node.operator, (node.left, node.right))
+            case syntax.Call() if not _is_condition(node):
+                meaning = self._call(node)
+                return meaning.as_value() if isinstance(meaning, Truths) else meaning
+            case _:
+                return self._nested(node).as_value()
+
+    def arithmetic(self, operator: str, operands: Sequence[syntax.Expression]) -> tree.Arithmetic:
+        """Return `left operator right` for `+ - * / %`.
+
+        Raises:
+            Refused: an operand is no number.
+        """
+        left, right = self.each(operands, self.number)
+        return tree.Arithmetic(tree.ArithmeticOperator(operator), left, right)
+
+    def number(self, node: syntax.Expression) -> Value:
+        """Return a value that can be a number.
+
+        Raises:
+            Refused: it is a constant of another kind.
+        """
+        value = self.value(node)
+        if isinstance(value, tree.Literal) and isinstance(value.value, (str, bool)):
+            raise self.names.refuse(f"`{text_of(value.value)}` is no number", node)
+        return value
+
+    def _nested(self, node: syntax.Expression) -> Truths:
+        """Return a condition that stands where a value does."""
+        if self._nested_conditions >= _MAX_CONDITIONS_AS_VALUES:
+            problem = f"conditions as values nest deeper than {_MAX_CONDITIONS_AS_VALUES} levels"
+            raise self.names.refuse(problem, node)
+        self._nested_conditions += 1
+        try:
+            return self.truths(node)
+        finally:
+            self._nested_conditions -= 1
+
+    # --- calls ---
+
+    def _call(self, node: syntax.Call) -> Meaning:
+        return find_function(self, node).lower(self, node)
+
+    def each(
+        self,
+        nodes: Sequence[syntax.Expression],
+        lower: Callable[[syntax.Expression], _LoweredT],
+    ) -> list[_LoweredT]:
+        """Lower every node, also after one that has no meaning."""
+        lowered: list[_LoweredT] = []
+        refused: Refused | None = None
+        for node in nodes:
+            try:
+                lowered.append(lower(node))
+            except Refused as problem:
+                refused = problem
+        if refused is not None:
+            raise refused
+        return lowered
+
+
+def _is_condition(node: syntax.Expression) -> bool:
+    match node:
+        case syntax.Call():
+            return gives_condition(node)
+        case (
+            syntax.Comparison()
+            | syntax.Membership()
+            | syntax.Match()
+            | syntax.Lineage()
+            | syntax.Not()
+            | syntax.And()
+            | syntax.Or()
+        ):
+            return True
+        case _:
+            return False

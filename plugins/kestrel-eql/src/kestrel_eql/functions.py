@@ -1,0 +1,249 @@
+"""The functions of EQL, by their names in lower case: rules write them in any case."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+from kestrel_eql import syntax
+from kestrel_eql.dialect import Dialect
+from kestrel_eql.patterns import wildcard
+from kestrel_eql.truths import Truths, null_test
+from kestrel_framework import predicate as tree
+from kestrel_framework.functions import FUNCTIONS as KERNEL_FUNCTIONS
+from kestrel_framework.functions import Function
+from kestrel_framework.predicate import TextPart, Value
+
+if TYPE_CHECKING:
+    from kestrel_eql.expressions import ExpressionLowering
+
+Meaning: TypeAlias = Value | Truths
+
+
+@attrs.frozen
+class EqlFunction:
+    """One function of the language.
+
+    Attributes:
+        name: As the documentation of EQL spells it.
+        least: The fewest arguments.
+        most: The most arguments; `None` is unlimited.
+        lower: Makes a value, or a condition, of a call whose number of arguments is right.
+        condition: Whether it gives a condition.
+        folds: Whether `name~` disregards case.
+        dialects: Where the function exists.
+    """
+
+    name: str
+    least: int
+    most: int | None
+    lower: Callable[[ExpressionLowering, syntax.Call], Meaning]
+    condition: bool = False
+    folds: bool = False
+    dialects: frozenset[Dialect] = frozenset(Dialect)
+
+
+def find_function(lowering: ExpressionLowering, node: syntax.Call) -> EqlFunction:
+    """Return the function that a call names.
+
+    Raises:
+        Refused: there is none in this dialect, or it does not take these arguments.
+    """
+    function = FUNCTIONS.get(node.name.lower())
+    dialect = lowering.settings.dialect
+    if function is None:
+        near = difflib.get_close_matches(node.name.lower(), FUNCTIONS, n=1, cutoff=0.6)
+        hint = f"; did you mean `{FUNCTIONS[near[0]].name}`?" if near else ""
+        raise lowering.names.refuse(f"unknown function `{node.name}`{hint}", node)
+    if dialect not in function.dialects:
+        instead = _INSTEAD.get(function.name, "")
+        problem = f"`{function.name}` is not a function of the {dialect.value} dialect{instead}"
+        raise lowering.names.refuse(problem, node)
+    if node.fold and not function.folds:
+        raise lowering.names.refuse(f"`{function.name}` has no form with `~`", node)
+    count = len(node.arguments)
+    if count < function.least or (function.most is not None and count > function.most):
+        problem = f"`{function.name}` takes {_number_of_arguments(function)}, not {count}"
+        raise lowering.names.refuse(problem, node)
+    return function
+
+
+def gives_condition(node: syntax.Call) -> bool:
+    """Say whether a call stands for a condition rather than a value."""
+    function = FUNCTIONS.get(node.name.lower())
+    return function is not None and function.condition
+
+
+def _number_of_arguments(function: EqlFunction) -> str:
+    least, most = function.least, function.most
+    if least == most:
+        return f"{least} argument{'s' if least != 1 else ''}"
+    if most is None:
+        return f"{least} or more arguments"
+    return f"{least} to {most} arguments"
+
+
+# --- how calls are lowered ------------------------------------------------------------
+
+
+def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
+    definition = KERNEL_FUNCTIONS[function]
+
+    def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+        arguments = lowering.each(node.arguments, lowering.value)
+        if definition.most is not None:
+            while len(arguments) > definition.least and arguments[-1] == tree.Literal(None):
+                arguments.pop()
+        fold = definition.folds and (node.fold or lowering.settings.fold)
+        return tree.Call(function, tuple(arguments), fold)
+
+    return lower
+
+
+def _text_test(kind: TextPart) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
+    def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+        value, part = lowering.each(node.arguments, lowering.value)
+        fold = node.fold or lowering.settings.fold
+        return Truths.leaf(tree.TextTest(kind, value, part, fold), (value, part))
+
+    return lower
+
+
+def _arithmetic(operator: str) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
+    return lambda lowering, node: lowering.arithmetic(operator, node.arguments)
+
+
+def _cidr_match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    def network(argument: syntax.Expression) -> str:
+        if not isinstance(argument, syntax.Literal) or not isinstance(argument.value, str):
+            raise lowering.names.refuse("a network must be a text such as `10.0.0.0/8`", argument)
+        try:
+            return str(ipaddress.ip_network(argument.value, strict=False))
+        except ValueError:
+            problem = f"`{argument.value}` is no network such as `10.0.0.0/8`"
+            raise lowering.names.refuse(problem, argument) from None
+
+    address, *blocks = node.arguments
+    value = lowering.value(address)
+    networks = tuple(dict.fromkeys(lowering.each(blocks, network)))
+    return Truths.leaf(tree.Cidr(value, networks), (value,))
+
+
+def _array_search(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    searched, variable, condition = node.arguments
+    array = lowering.names.array(searched)
+    with lowering.names.bound(variable, array) as name:
+        holds = lowering.condition(condition)
+    return Truths.leaf(tree.AnyElement(array, name, holds), (array,))
+
+
+def _array_contains(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    searched, *choices = node.arguments
+    array = lowering.names.array(searched)
+    fold = lowering.settings.fold
+    terms = [
+        tree.comparison(tree.ComparisonOperator.EQUAL, array, choice, fold=fold)
+        for choice in lowering.each(choices, lowering.value)
+    ]
+    return Truths.leaf(tree.any_of(terms), (array,))
+
+
+def _unsupported(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    raise lowering.names.refuse(f"the function `{node.name}` is not supported yet", node)
+
+
+def _wildcard(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    value = lowering.value(node.arguments[0])
+    texts = [_text(lowering, argument) for argument in node.arguments[1:]]
+    return Truths.leaf(wildcard(value, texts, fold=lowering.settings.fold), (value,))
+
+
+def _match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    value = lowering.value(node.arguments[0])
+    patterns = [lowering.regex(_text(lowering, a), a) for a in node.arguments[1:]]
+    regex = tree.Regex(value, tuple(dict.fromkeys(patterns)), lowering.settings.fold)
+    return Truths.leaf(regex, (value,))
+
+
+def _text(lowering: ExpressionLowering, argument: syntax.Expression) -> str:
+    if not isinstance(argument, syntax.Literal) or not isinstance(argument.value, str):
+        raise lowering.names.refuse("a pattern must be a text in quotes", argument)
+    return argument.value
+
+
+def _safe(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
+    """Nothing fails here: what cannot be computed is null anyway."""
+    value = lowering.value(node.arguments[0])
+    if isinstance(value, tree.Truth):
+        return Truths(value.holds, value.fails, null_test(value))
+    return value
+
+
+# --- the table -------------------------------------------------------------------------
+
+
+_ELASTIC: Final = frozenset({Dialect.ELASTIC})
+_ENDGAME: Final = frozenset({Dialect.ENDGAME})
+
+_INSTEAD: Final = {
+    "wildcard": "; write `field : pattern`",
+    "match": "; write `field regex~ pattern`",
+    "matchLite": "; write `field regex~ pattern`",
+    "arraySearch": "; write `_arraysearch(array, $entry, condition)`",
+    "arrayContains": "; write `array == value`, which looks at every value",
+    "_arraysearch": "; write `arraySearch(array, entry, condition)`",
+}
+
+
+def _test(
+    name: str,
+    least: int,
+    most: int | None,
+    lower: Callable[[ExpressionLowering, syntax.Call], Meaning],
+    *,
+    folds: bool = False,
+    dialects: frozenset[Dialect] = frozenset(Dialect),
+) -> EqlFunction:
+    return EqlFunction(name, least, most, lower, condition=True, folds=folds, dialects=dialects)
+
+
+def _kernel_function(name: str, function: Function) -> EqlFunction:
+    definition = KERNEL_FUNCTIONS[function]
+    return EqlFunction(
+        name, definition.least, definition.most, _kernel_call(function), folds=definition.folds
+    )
+
+
+_ALL: Final = (
+    EqlFunction("add", 2, 2, _arithmetic("+")),
+    EqlFunction("subtract", 2, 2, _arithmetic("-")),
+    EqlFunction("multiply", 2, 2, _arithmetic("*")),
+    EqlFunction("divide", 2, 2, _arithmetic("/")),
+    EqlFunction("modulo", 2, 2, _arithmetic("%")),
+    _kernel_function("between", Function.BETWEEN),
+    _kernel_function("concat", Function.CONCAT),
+    _kernel_function("indexOf", Function.INDEX_OF),
+    _kernel_function("length", Function.LENGTH),
+    _kernel_function("number", Function.NUMBER),
+    _kernel_function("string", Function.STRING),
+    _kernel_function("substring", Function.SUBSTRING),
+    _test("startsWith", 2, 2, _text_test(TextPart.PREFIX), folds=True),
+    _test("endsWith", 2, 2, _text_test(TextPart.SUFFIX), folds=True),
+    _test("stringContains", 2, 2, _text_test(TextPart.SUBSTRING), folds=True),
+    _test("cidrMatch", 2, None, _cidr_match),
+    _test("_arraysearch", 3, 3, _array_search, dialects=_ELASTIC),
+    _test("arraySearch", 3, 3, _array_search, dialects=_ENDGAME),
+    _test("arrayContains", 2, None, _array_contains, dialects=_ENDGAME),
+    EqlFunction("arrayCount", 3, 3, _unsupported, dialects=_ENDGAME),
+    _test("wildcard", 2, None, _wildcard, dialects=_ENDGAME),
+    _test("match", 2, None, _match, dialects=_ENDGAME),
+    _test("matchLite", 2, None, _match, dialects=_ENDGAME),
+    EqlFunction("safe", 1, 1, _safe, dialects=_ENDGAME),
+)
+
+FUNCTIONS: Final[Mapping[str, EqlFunction]] = {function.name.lower(): function for function in _ALL}
+"""Every function, by its name in lower case."""

@@ -1,0 +1,253 @@
+"""From the syntax tree of a rule to what the kernel runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from kestrel_eql import syntax
+from kestrel_eql.dialect import Settings
+from kestrel_eql.expressions import ExpressionLowering
+from kestrel_eql.names import Names, Refused
+from kestrel_eql.problems import Problems
+from kestrel_framework import predicate as tree
+from kestrel_framework.rule import (
+    ANY_EVENT,
+    EventRule,
+    JoinKey,
+    Pipe,
+    RuleBody,
+    SampleRule,
+    SequenceRule,
+    Step,
+)
+from kestrel_framework.schema import SchemaRegistry
+
+MAX_STEPS: Final = 500
+"""How many steps a sequence may have, with runs written out."""
+
+_PIPES: Final = {
+    "head": "a whole number",
+    "tail": "a whole number",
+    "count": "values",
+    "filter": "one condition",
+    "sort": "values",
+    "unique": "values",
+    "unique_count": "values",
+}
+_ELASTIC_PIPES: Final = ("head", "tail")
+
+
+@attrs.frozen
+class LoweredQuery:
+    """What a rule looks for, and what results pass in a search."""
+
+    body: RuleBody
+    pipes: tuple[Pipe, ...]
+
+
+def lower(
+    query: syntax.Query, settings: Settings, schema: SchemaRegistry, problems: Problems
+) -> LoweredQuery | None:
+    """Return the meaning of a rule; `None` where something in it has none.
+
+    Everything that is wrong, or worth a warning, is added to `problems`.
+    """
+    lowering = _QueryLowering(settings, schema, problems)
+    body = lowering.body(query.body)
+    pipes = lowering.pipes(query)
+    return LoweredQuery(body, pipes) if body is not None and not problems else None
+
+
+class _QueryLowering:
+    def __init__(self, settings: Settings, schema: SchemaRegistry, problems: Problems) -> None:
+        self._settings = settings
+        self._schema = schema
+        self._problems = problems
+        self._names = Names(schema, settings, problems)
+        self._expressions = ExpressionLowering(self._names, settings, problems)
+
+    def body(self, body: syntax.Body) -> RuleBody | None:
+        match body:
+            case syntax.EventQuery():
+                return self._event(body)
+            case syntax.SequenceQuery():
+                return self._sequence(body)
+            case syntax.SampleQuery():
+                return self._sample(body)
+            case syntax.JoinQuery():
+                self._problems.error("`join` is not supported yet", body.position)
+                self._steps(body.terms, body.keys)
+                return None
+
+    # --- bodies ---
+
+    def _event(self, query: syntax.EventQuery) -> EventRule | None:
+        types = self._event_types(query)
+        predicate = self._predicate(query.condition)
+        return None if predicate is None else EventRule(types, predicate)
+
+    def _sequence(self, query: syntax.SequenceQuery) -> SequenceRule | None:
+        if sum(term.runs for term in query.terms) > MAX_STEPS:
+            problem = f"a sequence has at most {MAX_STEPS} steps, runs included"
+            self._problems.error(problem, query.position)
+            return None
+        steps = self._steps(query.terms, query.keys)
+        if sum(term.runs for term in query.terms) == 1:
+            self._problems.error("a sequence has two steps or more", query.position)
+        self._check_missing(query)
+        until = None
+        if query.until is not None:
+            until = self._until(query.until, query)
+        if query.maxspan is None:
+            self._problems.warn(
+                "without `maxspan`, a sequence waits for its next step without end", query.position
+            )
+        return SequenceRule(tuple(steps), query.maxspan, until) if steps else None
+
+    def _sample(self, query: syntax.SampleQuery) -> SampleRule | None:
+        filters = self._steps(query.terms, query.keys)
+        for term in query.terms:
+            if term.missing:
+                self._problems.error("a sample cannot look for a missing event", term.position)
+            if term.runs != 1:
+                self._problems.error("a sample has no `runs`", term.position)
+        if not query.keys and not any(term.keys for term in query.terms):
+            self._problems.error("a sample needs `by`", query.position)
+        return SampleRule(tuple(filters)) if filters else None
+
+    def _check_missing(self, query: syntax.SequenceQuery) -> None:
+        missing = [term for term in query.terms if term.missing]
+        if not missing:
+            return
+        position = missing[0].position
+        if self._settings.endgame:
+            self._problems.error("`![...]` does not exist in the endgame dialect", position)
+        if query.maxspan is None:
+            self._problems.error(
+                "a sequence with a missing event `![...]` needs `maxspan`", position
+            )
+        if len(missing) == len(query.terms):
+            self._problems.error("a sequence cannot be of missing events alone", position)
+
+    # --- steps ---
+
+    def _steps(
+        self, terms: Sequence[syntax.Term], keys: tuple[syntax.Expression, ...]
+    ) -> list[Step]:
+        steps: list[Step] = []
+        width = len(keys) + len(terms[0].keys)
+        for term in terms:
+            step = self._step(term, keys, width)
+            if step is not None:
+                steps.extend([step] * term.runs)
+            if term.name:
+                self._names.name_step(term.name, max(len(steps) - 1, 0))
+        return steps
+
+    def _until(self, term: syntax.Term, query: syntax.SequenceQuery) -> Step | None:
+        for present, what in (
+            (term.missing, "`!`"),
+            (term.runs != 1, "`runs`"),
+            (term.name, "`as`"),
+        ):
+            if present:
+                self._problems.error(f"`until` has no {what}", term.position)
+        return self._step(term, query.keys, len(query.keys) + len(query.terms[0].keys))
+
+    def _step(
+        self, term: syntax.Term, keys: tuple[syntax.Expression, ...], width: int
+    ) -> Step | None:
+        if term.fork:
+            self._problems.error("`fork` is not supported yet", term.position)
+        all_keys = (*keys, *term.keys)
+        if len(all_keys) != width:
+            self._problems.error(
+                f"this step has {len(all_keys)} join keys, and the first step has {width}",
+                term.position,
+            )
+        types = self._event_types(term.query)
+        predicate = self._predicate(term.query.condition)
+        join_keys = self._join_keys(all_keys)
+        if predicate is None or join_keys is None:
+            return None
+        return Step(types, predicate, join_keys, term.missing, term.name)
+
+    def _join_keys(self, keys: Iterable[syntax.Expression]) -> tuple[JoinKey, ...] | None:
+        def join_key(node: syntax.Expression) -> JoinKey:
+            optional = isinstance(node, syntax.Field) and node.optional
+            if isinstance(node, syntax.Field):
+                return JoinKey(self._names.field(node, elements=True), optional)
+            if not self._settings.endgame:
+                raise self._names.refuse("a join key must be a field", node)
+            return JoinKey(self._expressions.value(node))
+
+        try:
+            return tuple(self._expressions.each(tuple(keys), join_key))
+        except Refused:
+            return None
+
+    def _event_types(self, query: syntax.EventQuery) -> frozenset[str]:
+        category = query.category
+        if category == "any":
+            return ANY_EVENT
+        if self._schema.event_types and category not in self._schema.event_types:
+            near = self._schema.nearest_event_type(category)
+            hint = f"; did you mean `{near}`?" if near else ""
+            self._problems.warn(f"unknown event category `{category}`{hint}", query.position)
+        return frozenset((category,))
+
+    def _predicate(self, condition: syntax.Expression) -> tree.Predicate | None:
+        try:
+            predicate = self._expressions.condition(condition)
+        except Refused:
+            return None
+        if tree.depth(predicate) > tree.MAX_DEPTH:
+            problem = f"the condition nests deeper than {tree.MAX_DEPTH} levels"
+            self._problems.error(problem, condition.position)
+            return None
+        return predicate
+
+    # --- pipes ---
+
+    def pipes(self, query: syntax.Query) -> tuple[Pipe, ...]:
+        body = query.body
+        if query.pipes and isinstance(body, syntax.SampleQuery):
+            self._problems.error("a sample has no pipes", query.pipes[0].position)
+        results = 1
+        if isinstance(body, syntax.SequenceQuery):
+            results = sum(term.runs for term in body.terms)
+        self._names.begin_pipes(results)
+        pipes: list[Pipe] = []
+        for pipe in query.pipes:
+            try:
+                pipes.append(self._pipe(pipe))
+            except Refused:
+                continue
+        return tuple(pipes)
+
+    def _pipe(self, pipe: syntax.Pipe) -> Pipe:
+        wanted = _PIPES.get(pipe.name)
+        if wanted is None:
+            known = ", ".join(_PIPES if self._settings.endgame else _ELASTIC_PIPES)
+            raise self._names.refuse(f"unknown pipe `{pipe.name}`; there is {known}", pipe)
+        if not self._settings.endgame and pipe.name not in _ELASTIC_PIPES:
+            problem = f"the pipe `{pipe.name}` exists in the endgame dialect only"
+            raise self._names.refuse(problem, pipe)
+        if pipe.name in _ELASTIC_PIPES:
+            match pipe.arguments:
+                case (syntax.Literal(value=int() as number),) if (
+                    not isinstance(number, bool) and number >= 0
+                ):
+                    return Pipe(pipe.name, (number,))
+            raise self._names.refuse(f"`{pipe.name}` takes {wanted}", pipe)
+        if pipe.name == "filter":
+            if len(pipe.arguments) != 1:
+                raise self._names.refuse(f"`filter` takes {wanted}", pipe)
+            return Pipe("filter", (self._expressions.condition(pipe.arguments[0]),))
+        if not pipe.arguments and pipe.name != "count":
+            raise self._names.refuse(f"`{pipe.name}` takes {wanted}", pipe)
+        values = self._expressions.each(pipe.arguments, self._expressions.value)
+        return Pipe(pipe.name, tuple(values))

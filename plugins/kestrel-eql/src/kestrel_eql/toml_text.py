@@ -1,0 +1,222 @@
+"""TOML as rule files use it: parsed within limits, with the places of its keys.
+
+`tomllib` gives values without places. For messages that point somewhere, this module
+finds keys and values in the text again; it only looks, and never decides what a
+value is.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from typing import Final, TypeAlias
+
+import attrs
+
+from kestrel_framework.errors import RuleError, SourceLocation
+from kestrel_framework.interfaces import RuleFile
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+"""How large a rule file may be."""
+_MAX_KEY_PARTS: Final = 16
+_MAX_DEPTH: Final = 32
+
+Path: TypeAlias = tuple[str, ...]
+
+_TOKEN: Final = re.compile(
+    r'"""(?:\\(?s:.)|(?!""")[^\\])*"{3,5}'
+    r"|'''(?:(?!''')(?s:.))*'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[\[\]{}=\n]"
+    r"|[^\s\[\]{}=\"'#]+"
+)
+_PART: Final = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
+_WHERE: Final = re.compile(r"\(at line (\d+), column (\d+)\)$")
+
+
+@attrs.frozen
+class KeyPlace:
+    """Where a key begins, and where the content of its value does (after an opening quote)."""
+
+    key: int
+    value: int
+
+
+@attrs.frozen
+class TomlText:
+    """A TOML text: its values, and where they are.
+
+    `offset` is where the text begins in the whole file.
+    """
+
+    path: str
+    whole: str
+    offset: int
+    values: Mapping[str, object] = attrs.field(repr=False)
+    places: Mapping[Path, KeyPlace] = attrs.field(repr=False)
+
+    def location(self, path: Path) -> SourceLocation:
+        """Return the place of a key, or of the nearest table around it that has one."""
+        while path and path not in self.places:
+            path = path[:-1]
+        if not path:
+            return SourceLocation(self.path)
+        return SourceLocation.in_text(self.path, self.whole, self.offset + self.places[path].key)
+
+    def value_location(self, path: Path) -> SourceLocation:
+        """Return where the content of a value begins; line 1 where it cannot be found."""
+        place = self.places.get(path)
+        offset = 0 if place is None else self.offset + place.value
+        return SourceLocation.in_text(self.path, self.whole, offset)
+
+
+def file_text(file: RuleFile) -> str:
+    """Return the text of a rule file, with a single line feed at the end of every line.
+
+    Raises:
+        RuleError: it is too large, or is not UTF-8.
+    """
+    if len(file.content) > MAX_FILE_BYTES:
+        problem = f"the file has {len(file.content):,} bytes; the limit is {MAX_FILE_BYTES:,}"
+        raise RuleError(problem, SourceLocation(file.path))
+    try:
+        return file.text().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = file.content.count(b"\n", 0, error.start) + 1
+        raise RuleError("the file is not UTF-8", SourceLocation(file.path, line)) from error
+
+
+def parse_toml(path: str, whole: str, start: int = 0, end: int | None = None) -> TomlText:
+    """Parse a TOML text, which may be a part of a file.
+
+    Raises:
+        RuleError: it is not TOML, or nests deeper than a rule file needs.
+    """
+    text = whole[start:end]
+    places, deepest = _find_places(text)
+    if deepest is not None:
+        location = SourceLocation.in_text(path, whole, start + deepest)
+        raise RuleError("the TOML nests too deeply", location)
+    try:
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise RuleError("the TOML nests too deeply", SourceLocation(path)) from None
+    except ValueError as error:
+        raise _toml_error(error, path, whole, start, text) from None
+    return TomlText(path, whole, start, values, places)
+
+
+def plain(value: object) -> object:
+    """Return a TOML value as data that JSON has: dates become texts."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, (datetime, date, time)) else value
+
+
+def _toml_error(error: ValueError, path: str, whole: str, start: int, text: str) -> RuleError:
+    message = str(error)
+    where = _WHERE.search(message)
+    if where is not None:
+        lines = text.split("\n")
+        before = sum(len(line) + 1 for line in lines[: int(where[1]) - 1])
+        offset = start + before + int(where[2]) - 1
+    else:
+        offset = start + len(text.rstrip()) if "end of document" in message else start
+    problem = _WHERE.sub("", message).removesuffix("(at end of document)").strip()
+    location = SourceLocation.in_text(path, whole, offset)
+    return RuleError(f"this is not TOML: {problem[:1].lower()}{problem[1:]}", location)
+
+
+def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
+    """Return the places of keys, and where the text nests too deeply, if it does."""
+    places: dict[Path, KeyPlace] = {}
+    table: Path = ()
+    position, depth = 0, 0
+    while position < len(text):
+        position = _skip_blank(text, position)
+        if position >= len(text):
+            break
+        start = position
+        if text[position] == "[":
+            end = text.find("\n", position)
+            end = len(text) if end < 0 else end
+            table = _key_path(text[position:end].strip("[] \t"))
+            if len(table) > _MAX_KEY_PARTS:
+                return places, start
+            places.setdefault(table, KeyPlace(start, start))
+            position = end
+            continue
+        equals = _find_equals(text, position)
+        if equals is None:
+            break
+        key = table + _key_path(text[position:equals])
+        if len(key) > _MAX_KEY_PARTS + len(table):
+            return places, start
+        value = _skip_spaces(text, equals + 1)
+        places.setdefault(key, KeyPlace(start, _content_start(text, value)))
+        position, depth = _value_end(text, value)
+        if depth > _MAX_DEPTH:
+            return places, start
+    return places, None
+
+
+def _skip_blank(text: str, position: int) -> int:
+    while position < len(text):
+        if text[position] == "#":
+            end = text.find("\n", position)
+            position = len(text) if end < 0 else end
+        elif text[position].isspace():
+            position += 1
+        else:
+            break
+    return position
+
+
+def _skip_spaces(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t":
+        position += 1
+    return position
+
+
+def _find_equals(text: str, position: int) -> int | None:
+    for token in _TOKEN.finditer(text, position):
+        if token[0] == "=":
+            return token.start()
+        if token[0] == "\n":
+            return None
+    return None
+
+
+def _content_start(text: str, value: int) -> int:
+    for quote in ('"""', "'''"):
+        if text.startswith(quote, value):
+            start = value + len(quote)
+            return start + 1 if text.startswith("\n", start) else start
+    return value + 1 if text.startswith(('"', "'"), value) else value
+
+
+def _value_end(text: str, position: int) -> tuple[int, int]:
+    """Return where a value ends, and how deep it nested."""
+    depth = deepest = parts = 0
+    for token in _TOKEN.finditer(text, position):
+        kind = token[0]
+        if kind in ("[", "{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif kind in ("]", "}"):
+            depth -= 1
+        elif kind == "\n" and depth <= 0:
+            return token.start(), deepest
+        elif depth and kind.count(".") > _MAX_KEY_PARTS and not kind.startswith(("#", '"', "'")):
+            parts = _MAX_DEPTH + 1
+    return len(text), max(deepest, parts)
+
+
+def _key_path(text: str) -> Path:
+    return tuple(a or b or c for a, b, c in _PART.findall(text))
