@@ -27,7 +27,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
 )
 from kestrel_framework._query_pipes import Result, piped
 from kestrel_framework.errors import RuleError
-from kestrel_framework.event import Document, EventBatch, EventSettings, unfold_dotted_keys
+from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.values import Scalar
@@ -114,8 +114,7 @@ def _completions(
 ) -> list[Completion]:
     rules = RuleSet((attrs.evolve(rule, pipes=()),))
     targets = targets_of(rules)
-    unfolded = [unfold_dotted_keys(document) for document in documents]
-    batch = EventBatch(documents=unfolded, stream=_STREAM, first_offset=0)
+    batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
     rows = RowDecoder(settings, schema, report).rows(batch)
     rows.sort(key=lambda row: ordinal(row.event()))
     candidates = RuleMatcher(targets, schema).candidates(rows)

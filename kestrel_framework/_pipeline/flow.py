@@ -56,13 +56,15 @@ class Target:
     """One condition to match: an event rule, a step, a filter, or an `until` (`UNTIL`).
 
     `rule` counts in the rule set. All targets of a rule set are numbered, and
-    compiled, together.
+    compiled, together. `prevents` marks what ends or rules out a sequence: an
+    `until` or a missing step.
     """
 
     rule: int
     step: int
     event_types: frozenset[str]
     condition: Condition
+    prevents: bool = False
 
 
 def targets_of(rules: RuleSet) -> tuple[Target, ...]:

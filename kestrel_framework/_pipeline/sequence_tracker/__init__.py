@@ -1,0 +1,10 @@
+"""The stage that follows sequences and samples from event to event."""
+
+from __future__ import annotations
+
+from kestrel_framework._pipeline.sequence_tracker.keys import key_order
+from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.tracker import SequenceTracker
+
+__all__ = ["EndReason", "SequenceTracker", "TrackerLimits", "TrackerStatistics", "key_order"]

@@ -1,0 +1,276 @@
+"""The encoding of a tracker's state: versioned, checked, without pickle.
+
+The outside is MessagePack: a name, a version, a checksum, and the content as bytes.
+Inside, each event is stored once. What comes from events (documents, keys, times) is
+packed piece by piece, since it may be what MessagePack cannot say, such as half a
+surrogate pair or an integer of 100 bits; such a piece is packed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+import attrs
+import msgspec
+
+from kestrel_framework._pipeline.sequence_tracker.keys import key_of, key_values
+from kestrel_framework._pipeline.sequence_tracker.partials import (
+    LeadingHits,
+    Partial,
+    SequenceState,
+    WatchedPartial,
+)
+from kestrel_framework._pipeline.sequence_tracker.samples import HeldEvents, SampleState
+from kestrel_framework.errors import StateError
+from kestrel_framework.event import Event, EventIdentity
+
+_NAME: Final = "kestrel-sequences"
+_VERSION: Final = 1
+
+MachineState: TypeAlias = SequenceState | SampleState
+
+
+@attrs.frozen
+class TrackerState:
+    """The state of a tracker, taken apart from its rules.
+
+    Attributes:
+        machines: What is remembered, by (rule id, semantic hash).
+        ended: The counters of ends, by the name of the reason.
+        keys_left_out: As in `TrackerStatistics`.
+    """
+
+    machines: Mapping[tuple[str, str], MachineState]
+    ended: Mapping[str, int]
+    keys_left_out: int
+
+
+class _Envelope(msgspec.Struct, array_like=True, frozen=True):
+    name: str
+    version: int
+    checksum: int
+    content: bytes
+
+
+class _Machine(msgspec.Struct, array_like=True, frozen=True):
+    rule_id: str
+    semantic_hash: str
+    partials: list[bytes] = []
+    leading_hits: list[bytes] = []
+    samples: list[bytes] | None = None
+
+
+class _Content(msgspec.Struct, array_like=True, frozen=True):
+    events: list[bytes]
+    machines: list[_Machine]
+    ended: dict[str, int]
+    keys_left_out: int
+
+
+_KeyValues: TypeAlias = list[bool | int | float | str | None]
+
+
+class _Event(msgspec.Struct, array_like=True, frozen=True):
+    stream: str
+    offset: int
+    timestamp: int
+    tiebreaker: int | float | str | None
+    document: dict[str, object]
+
+
+class _Watch(msgspec.Struct, array_like=True, frozen=True):
+    contradicted: bool
+    gap_hit: int | None
+    leading_hit: int | None
+
+
+class _Partial(msgspec.Struct, array_like=True, frozen=True):
+    stage: int
+    key: _KeyValues
+    events: list[int]
+    watch: _Watch | None
+
+
+class _LeadingHits(msgspec.Struct, array_like=True, frozen=True):
+    key: _KeyValues
+    latest: int
+    previous: int | None
+
+
+class _Sample(msgspec.Struct, array_like=True, frozen=True):
+    key: _KeyValues
+    choices: list[list[int]]
+    found: int
+
+
+_PieceT = TypeVar("_PieceT")
+
+
+def encode(state: TrackerState) -> bytes:
+    """Return `state` as bytes.
+
+    Raises:
+        StateError: a document holds what is no JSON value.
+    """
+    events = _EventTable()
+    machines = []
+    for (rule_id, semantic_hash), remembered in state.machines.items():
+        if isinstance(remembered, SequenceState):
+            partials = [_pack(_partial_piece(partial, events)) for partial in remembered.partials]
+            leading = [
+                _pack(_LeadingHits(list(key_values(hits.key)), hits.latest, hits.previous))
+                for hits in remembered.leading_hits
+            ]
+            machines.append(_Machine(rule_id, semantic_hash, partials, leading))
+        else:
+            samples = [_pack(_sample_piece(held, events)) for held in remembered.held]
+            machines.append(_Machine(rule_id, semantic_hash, samples=samples))
+    content = msgspec.msgpack.encode(
+        _Content(events.packed, machines, dict(state.ended), state.keys_left_out)
+    )
+    return msgspec.msgpack.encode(_Envelope(_NAME, _VERSION, zlib.crc32(content), content))
+
+
+def decode(snapshot: bytes) -> TrackerState:
+    """Return what `encode` was given.
+
+    Raises:
+        StateError: the bytes are damaged, or of another version.
+    """
+    try:
+        envelope = msgspec.msgpack.decode(snapshot, type=_Envelope)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"the snapshot of the sequences is damaged: {error}") from error
+    if envelope.name != _NAME:
+        raise StateError("this is no snapshot of sequences")
+    if envelope.version != _VERSION:
+        raise StateError(
+            f"the snapshot of the sequences has version {envelope.version}; "
+            f"this kernel reads version {_VERSION}"
+        )
+    if zlib.crc32(envelope.content) != envelope.checksum:
+        raise StateError("the snapshot of the sequences is damaged: its checksum is wrong")
+    try:
+        return _decoded(msgspec.msgpack.decode(envelope.content, type=_Content))
+    except (msgspec.MsgspecError, ValueError, IndexError, RecursionError) as error:
+        raise StateError(f"the snapshot of the sequences is damaged: {error}") from error
+
+
+class _EventTable:
+    """Gives each event a number, and packs it once."""
+
+    def __init__(self) -> None:
+        self.packed: list[bytes] = []
+        self._numbers: dict[Event, int] = {}
+
+    def numbers(self, events: Sequence[Event]) -> list[int]:
+        return [self._number(event) for event in events]
+
+    def _number(self, event: Event) -> int:
+        number = self._numbers.get(event)
+        if number is None:
+            number = self._numbers[event] = len(self.packed)
+            identity = event.identity
+            self.packed.append(
+                _pack(
+                    [
+                        identity.stream,
+                        identity.offset,
+                        event.timestamp,
+                        event.tiebreaker,
+                        event.document,
+                    ]
+                )
+            )
+        return number
+
+
+def _partial_piece(partial: Partial, events: _EventTable) -> _Partial:
+    watch = None
+    if isinstance(partial, WatchedPartial):
+        watch = _Watch(partial.contradicted, partial.gap_hit, partial.leading_hit)
+    key = list(key_values(partial.key))
+    return _Partial(partial.stage, key, events.numbers(partial.events), watch)
+
+
+def _sample_piece(held: HeldEvents, events: _EventTable) -> _Sample:
+    choices = [events.numbers(choice) for choice in held.choices]
+    return _Sample(list(key_values(held.key)), choices, held.found)
+
+
+def _decoded(content: _Content) -> TrackerState:
+    events = [_event(piece) for piece in content.events]
+    machines: dict[tuple[str, str], MachineState] = {}
+    for machine in content.machines:
+        state: MachineState
+        if machine.samples is None:
+            state = SequenceState(
+                [_partial(_unpack(piece, _Partial), events) for piece in machine.partials],
+                [_hits(_unpack(piece, _LeadingHits)) for piece in machine.leading_hits],
+            )
+        else:
+            state = SampleState(
+                [_held(_unpack(piece, _Sample), events) for piece in machine.samples]
+            )
+        machines[machine.rule_id, machine.semantic_hash] = state
+    return TrackerState(machines, content.ended, content.keys_left_out)
+
+
+def _event(piece: bytes) -> Event:
+    event = _unpack(piece, _Event)
+    identity = EventIdentity(event.stream, event.offset)
+    return Event(identity, event.timestamp, event.document, event.tiebreaker)
+
+
+def _partial(piece: _Partial, events: Sequence[Event]) -> Partial:
+    first, *rest = _chosen(piece.events, events)
+    key = key_of(piece.key)
+    if piece.watch is None:
+        partial = Partial(first, key)
+    else:
+        partial = WatchedPartial(first, key, piece.watch.leading_hit)
+        partial.contradicted = piece.watch.contradicted
+        partial.gap_hit = piece.watch.gap_hit
+    partial.events = (first, *rest)
+    partial.stage = piece.stage
+    return partial
+
+
+def _hits(piece: _LeadingHits) -> LeadingHits:
+    return LeadingHits(key_of(piece.key), piece.latest, piece.previous)
+
+
+def _held(piece: _Sample, events: Sequence[Event]) -> HeldEvents:
+    choices = [_chosen(numbers, events) for numbers in piece.choices]
+    return HeldEvents(key_of(piece.key), choices, piece.found)
+
+
+def _chosen(numbers: Sequence[int], events: Sequence[Event]) -> list[Event]:
+    if any(number < 0 for number in numbers):
+        raise ValueError("an event has a negative number")
+    return [events[number] for number in numbers]
+
+
+def _pack(piece: object) -> bytes:
+    try:
+        return b"m" + msgspec.msgpack.encode(piece, enc_hook=_plain)
+    except (OverflowError, UnicodeEncodeError):
+        plain = msgspec.to_builtins(piece, enc_hook=_plain)
+        return b"j" + json.dumps(plain, ensure_ascii=True).encode()
+    except RecursionError as error:
+        raise StateError("an event nests too deep to be stored") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise StateError(f"an event holds a {type(value).__name__}, which is no JSON value")
+
+
+def _unpack(piece: bytes, kind: type[_PieceT]) -> _PieceT:
+    if piece[:1] == b"j":
+        return msgspec.convert(json.loads(piece[1:]), type=kind)
+    return msgspec.msgpack.decode(piece[1:], type=kind)

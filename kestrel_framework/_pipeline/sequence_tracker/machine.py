@@ -1,0 +1,378 @@
+"""One sequence rule: the state machine, for all its keys."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+
+from kestrel_framework._pipeline.flow import UNTIL, Completion
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, key_values
+from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker.partials import (
+    ENDED,
+    LeadingHits,
+    Partial,
+    Place,
+    Role,
+    SequenceState,
+    WatchedPartial,
+    precedes,
+    referring_condition,
+    roles_of,
+)
+from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.waiting_room import WaitingRoom
+from kestrel_framework.errors import StateError
+from kestrel_framework.event import Event
+from kestrel_framework.rule import SequenceRule
+
+
+class SequenceMachine:
+    """The partial matches of one sequence.
+
+    There is at most one for each key and stage, where a stage is a step that waits for an
+    event. Events come in their order; for one event, stages come from the last to
+    the first, then `until`.
+
+    Cost of an event: two dictionary accesses for each stage it satisfies, and each key.
+
+    Args:
+        rule: The number of the rule in its set.
+        body: The sequence.
+        limits: How much to remember.
+        statistics: Where to count; shared.
+        waiting_room: Where complete matches wait; shared.
+    """
+
+    def __init__(
+        self,
+        rule: int,
+        body: SequenceRule,
+        limits: TrackerLimits,
+        statistics: TrackerStatistics,
+        waiting_room: WaitingRoom,
+    ) -> None:
+        self.rule = rule
+        self.live = 0
+        self._limits = limits
+        self._statistics = statistics
+        self._waiting_room = waiting_room
+        self._maxspan = body.maxspan
+        self._key_length = len(body.steps[0].keys)
+        self._roles = roles_of(body.steps)
+        self._step_of_stage = tuple(role.step for role in self._roles if role.place is Place.STAGE)
+        self._last_stage = len(self._step_of_stage) - 1
+        self._watched = any(step.missing for step in body.steps)
+        self._has_leading = self._roles[0].place is Place.LEADING
+        self._has_trailing = self._roles[-1].place is Place.TRAILING
+        until = referring_condition(body.until) if body.until else None
+        self._until = Role(UNTIL, Place.GAP, UNTIL, until)
+        self._pending: tuple[dict[Key, Partial], ...] = tuple({} for _ in range(self._last_stage))
+        self._waiting: dict[Key, list[Partial]] = {}
+        self._by_age: deque[Partial] = deque()
+        self._leading_hits: OrderedDict[Key, LeadingHits] = OrderedDict()
+
+    # --- events -----------------------------------------------------------------
+
+    def observe(self, step: int, event: Event, keys: Sequence[Key], done: list[Completion]) -> None:
+        """Take an event that satisfies a step, or `UNTIL`; findings are added to `done`."""
+        role = self._until if step == UNTIL else self._roles[step]
+        for key in keys:
+            if step == UNTIL:
+                self._interrupt(event, key)
+            elif role.place is Place.STAGE:
+                if role.stage == 0:
+                    self._start(event, key, done)
+                else:
+                    self._continue(role, event, key, done)
+            elif role.place is Place.GAP:
+                self._mark_gap(role, event, key)
+            elif role.place is Place.LEADING:
+                self._remember_leading(event, key)
+            else:
+                self._contradict_waiting(role, event, key)
+
+    def _start(self, event: Event, key: Key, done: list[Completion]) -> None:
+        self.expire(event.timestamp)
+        if self._watched:
+            leading_hit = self._leading_hit_before(event, key)
+            partial: Partial = WatchedPartial(event, key, leading_hit)
+        else:
+            partial = Partial(event, key)
+        self._begin(partial)
+        if self._last_stage == 0:
+            self._complete(partial, done)
+        else:
+            self._place(partial, 0)
+        self._obey_limit()
+
+    def _continue(self, role: Role, event: Event, key: Key, done: list[Completion]) -> None:
+        before = self._pending[role.stage - 1]
+        partial = before.get(key)
+        if partial is None or not precedes(partial.events[-1], event):
+            return
+        if not role.accepts(event, partial, self._step_of_stage):
+            return
+        del before[key]
+        if (
+            self._maxspan is not None
+            and event.timestamp - partial.events[0].timestamp > self._maxspan
+        ):
+            self._end(partial, EndReason.EXPIRED)
+            return
+        if isinstance(partial, WatchedPartial):
+            if partial.gap_hit is not None and partial.gap_hit < event.timestamp:
+                partial.contradicted = True
+            partial.gap_hit = None
+        partial.events += (event,)
+        if role.stage == self._last_stage:
+            self._complete(partial, done)
+        else:
+            self._place(partial, role.stage)
+
+    def _place(self, partial: Partial, stage: int) -> None:
+        """Let `partial` wait at `stage`, instead of what waited there."""
+        pending = self._pending[stage]
+        replaced = pending.get(partial.key)
+        if replaced is not None:
+            self._end(replaced, EndReason.REPLACED)
+        partial.stage = stage
+        pending[partial.key] = partial
+
+    def _interrupt(self, event: Event, key: Key) -> None:
+        """End what an `until` event follows; not what the same event has moved on."""
+        for pending in self._pending:
+            partial = pending.get(key)
+            if (
+                partial is not None
+                and precedes(partial.events[-1], event)
+                and self._until.accepts(event, partial, self._step_of_stage)
+            ):
+                del pending[key]
+                self._end(partial, EndReason.UNTIL)
+
+    # --- missing events -------------------------------------------------------------
+
+    def _mark_gap(self, role: Role, event: Event, key: Key) -> None:
+        partial = self._pending[role.stage].get(key)
+        if (
+            isinstance(partial, WatchedPartial)
+            and partial.gap_hit is None
+            and partial.events[-1].timestamp < event.timestamp
+            and role.accepts(event, partial, self._step_of_stage)
+        ):
+            partial.gap_hit = event.timestamp
+
+    def _remember_leading(self, event: Event, key: Key) -> None:
+        self.expire(event.timestamp)
+        known = self._leading_hits.pop(key, None)
+        if known is None:
+            self.live += 1
+            self._statistics.begin()
+            known = LeadingHits(key, event.timestamp)
+        elif event.timestamp > known.latest:
+            known = LeadingHits(key, event.timestamp, known.latest)
+        self._leading_hits[key] = known
+        self._obey_limit()
+
+    def _leading_hit_before(self, event: Event, key: Key) -> int | None:
+        known = self._leading_hits.get(key)
+        if known is None:
+            return None
+        return known.latest if known.latest < event.timestamp else known.previous
+
+    def _contradict_waiting(self, role: Role, event: Event, key: Key) -> None:
+        for partial in tuple(self._waiting.get(key, ())):
+            if partial.events[-1].timestamp < event.timestamp and role.accepts(
+                event, partial, self._step_of_stage
+            ):
+                self._leave_waiting(partial)
+                self._end(partial, EndReason.CONTRADICTED)
+
+    # --- completion --------------------------------------------------------------------
+
+    def _complete(self, partial: Partial, done: list[Completion]) -> None:
+        if isinstance(partial, WatchedPartial):
+            if partial.contradicted or self._is_led(partial):
+                self._end(partial, EndReason.CONTRADICTED)
+                return
+            due = self._due(partial)
+            if due is not None and due > partial.events[-1].timestamp:
+                self._wait(partial, due)
+                return
+        self._emit(partial, done)
+
+    def _is_led(self, partial: WatchedPartial) -> bool:
+        """Say whether a leading forbidden event alone decides, and came too close."""
+        return (
+            not self._has_trailing
+            and partial.leading_hit is not None
+            and self._maxspan is not None
+            and partial.events[-1].timestamp - partial.leading_hit <= self._maxspan
+        )
+
+    def _due(self, partial: WatchedPartial) -> int | None:
+        """Return the last time at which a trailing forbidden event counts, or None."""
+        if not self._has_trailing or self._maxspan is None:
+            return None
+        if not self._has_leading:
+            return partial.events[0].timestamp + self._maxspan
+        return None if partial.leading_hit is None else partial.leading_hit + self._maxspan
+
+    def _wait(self, partial: WatchedPartial, due: int) -> None:
+        partial.stage = self._last_stage + 1
+        waiting = self._waiting.setdefault(partial.key, [])
+        waiting.append(partial)
+        self._waiting_room.enter(due, self.rule, partial, self.release)
+        if len(waiting) > self._limits.per_key:
+            self._remove(waiting[0], EndReason.EVICTED)
+
+    def release(self, partial: Partial, done: list[Completion]) -> None:
+        """Make a finding of a match that has waited long enough."""
+        self._leave_waiting(partial)
+        self._emit(partial, done)
+
+    def _leave_waiting(self, partial: Partial) -> None:
+        waiting = self._waiting[partial.key]
+        waiting.remove(partial)
+        if not waiting:
+            del self._waiting[partial.key]
+
+    def _emit(self, partial: Partial, done: list[Completion]) -> None:
+        events: list[Event | None] = [None] * len(self._roles)
+        for step, event in zip(self._step_of_stage, partial.events, strict=True):
+            events[step] = event
+        done.append(Completion(self.rule, key_values(partial.key), tuple(events)))
+        self._end(partial, EndReason.COMPLETED)
+
+    # --- age and limits -------------------------------------------------------------------
+
+    def expire(self, watermark: int) -> None:
+        """Forget what no event at `watermark` or later can continue."""
+        if self._maxspan is None:
+            return
+        earliest = watermark - self._maxspan
+        while (partial := self._oldest_partial()) is not None:
+            if partial.events[0].timestamp >= earliest:
+                break
+            self._remove(partial, EndReason.EXPIRED)
+        while self._leading_hits:
+            hits = next(iter(self._leading_hits.values()))
+            if hits.latest >= earliest:
+                break
+            self._forget_leading(EndReason.EXPIRED)
+
+    def oldest(self) -> int | None:
+        """Return the time of the first event of the oldest entry, or None."""
+        times = []
+        partial = self._oldest_partial()
+        if partial is not None:
+            times.append(partial.events[0].timestamp)
+        if self._leading_hits:
+            times.append(next(iter(self._leading_hits.values())).latest)
+        return min(times, default=None)
+
+    def evict_oldest(self) -> None:
+        """Let go of the oldest entry."""
+        partial = self._oldest_partial()
+        hits = next(iter(self._leading_hits.values()), None)
+        if partial is None or (hits and hits.latest < partial.events[0].timestamp):
+            self._forget_leading(EndReason.EVICTED)
+        else:
+            self._remove(partial, EndReason.EVICTED)
+
+    def _obey_limit(self) -> None:
+        while self.live > self._limits.per_rule:
+            self.evict_oldest()
+
+    def _oldest_partial(self) -> Partial | None:
+        by_age = self._by_age
+        while by_age and by_age[0].stage == ENDED:
+            by_age.popleft()
+        return by_age[0] if by_age else None
+
+    def _remove(self, partial: Partial, reason: EndReason) -> None:
+        if partial.stage > self._last_stage:
+            self._leave_waiting(partial)
+        else:
+            del self._pending[partial.stage][partial.key]
+        self._end(partial, reason)
+
+    def _begin(self, partial: Partial) -> None:
+        self.live += 1
+        self._statistics.begin()
+        self._by_age.append(partial)
+        if len(self._by_age) > 2 * self.live + 64:
+            self._by_age = deque(known for known in self._by_age if known.stage != ENDED)
+
+    def _end(self, partial: Partial, reason: EndReason) -> None:
+        partial.stage = ENDED
+        partial.events = ()
+        self.live -= 1
+        self._statistics.end(reason)
+
+    def _forget_leading(self, reason: EndReason) -> None:
+        self._leading_hits.popitem(last=False)
+        self.live -= 1
+        self._statistics.end(reason)
+
+    # --- state -------------------------------------------------------------------------------
+
+    def dump(self) -> SequenceState:
+        """Return everything remembered, the oldest first."""
+        partials = [partial for partial in self._by_age if partial.stage != ENDED]
+        return SequenceState(partials, tuple(self._leading_hits.values()))
+
+    def clear(self) -> None:
+        """Forget everything, as if it had never been."""
+        for pending in self._pending:
+            pending.clear()
+        self._waiting.clear()
+        self._by_age.clear()
+        self._leading_hits.clear()
+        self._statistics.live -= self.live
+        self.live = 0
+
+    def check(self, state: object) -> None:
+        """See that `state` can be this rule's.
+
+        Raises:
+            StateError: it cannot.
+        """
+        if not isinstance(state, SequenceState):
+            raise StateError("a sequence is a sample in the snapshot")
+        taken = set()
+        for partial in state.partials:
+            waits = partial.stage == self._last_stage + 1
+            if (
+                len(partial.key) != self._key_length
+                or not 0 <= partial.stage <= self._last_stage + self._has_trailing
+                or partial.stage == self._last_stage
+                or len(partial.events) != partial.stage + (not waits)
+                or isinstance(partial, WatchedPartial) is not self._watched
+                or (not waits and (partial.stage, partial.key) in taken)
+                or (waits and (not isinstance(partial, WatchedPartial) or not self._due(partial)))
+            ):
+                raise StateError("a partial match in the snapshot does not fit its rule")
+            taken.add((partial.stage, partial.key))
+        if any(len(hits.key) != self._key_length for hits in state.leading_hits) or (
+            state.leading_hits and not self._has_leading
+        ):
+            raise StateError("a forbidden event in the snapshot does not fit its rule")
+
+    def load(self, state: object) -> None:
+        """Go on with what another machine of an equal rule remembered."""
+        assert isinstance(state, SequenceState)
+        for partial in state.partials:
+            self._begin(partial)
+            if partial.stage <= self._last_stage:
+                self._pending[partial.stage][partial.key] = partial
+            elif isinstance(partial, WatchedPartial):
+                self._waiting.setdefault(partial.key, []).append(partial)
+                due = self._due(partial)
+                assert due is not None
+                self._waiting_room.enter(due, self.rule, partial, self.release)
+        for hits in state.leading_hits:
+            self._leading_hits[hits.key] = hits
+            self.live += 1
+            self._statistics.begin()

@@ -1,0 +1,257 @@
+"""The tracker: step matches in, completed sequences and samples out."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import attrs
+
+from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Target
+from kestrel_framework._pipeline.sequence_tracker.encoding import (
+    MachineState,
+    TrackerState,
+    decode,
+    encode,
+)
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
+from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
+from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
+from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
+from kestrel_framework.errors import RuleError, StateError
+from kestrel_framework.rule import EventRule, JoinKey, Rule, RuleSet, SampleRule, SequenceRule, Step
+
+_AFTER_ALL_STEPS: Final = 1
+
+_Machine: TypeAlias = SequenceMachine | SampleMachine
+
+
+@attrs.frozen
+class _Route:
+    """Where a target's events go."""
+
+    machine: _Machine
+    step: int
+    reader: KeyReader
+    turn: tuple[int, int]
+    """What sorts the routes of one event: rules in order, their steps from last to first."""
+
+
+class SequenceTracker:
+    """Follows every sequence and sample of a rule set.
+
+    A pure state machine: no clock, no I/O. Events are given in their order
+    (`kestrel_framework._pipeline.flow.ordinal`); the same events give the same
+    completions in the same order, however they are cut into calls.
+
+    Args:
+        rules: The rule set.
+        targets: Its conditions, as `targets_of` numbers them. Those of event rules are ignored.
+        limits: How much to remember.
+        samples_per_key: For searches: how many samples a key gives. `None`, for streams, lets a
+            key begin anew after each sample.
+
+    Raises:
+        RuleError: a sequence makes no sense.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        targets: Sequence[Target],
+        limits: TrackerLimits | None = None,
+        samples_per_key: int | None = None,
+    ) -> None:
+        self.statistics = TrackerStatistics()
+        self._limits = limits or TrackerLimits()
+        self._waiting_room = WaitingRoom()
+        self._machines: dict[tuple[str, str], _Machine] = {}
+        by_rule: dict[int, _Machine] = {}
+        for number, rule in enumerate(rules):
+            machine = self._machine(number, rule, samples_per_key)
+            if machine is not None:
+                self._machines[rule.rule_id, rule.semantic_hash] = machine
+                by_rule[number] = machine
+        readers: dict[tuple[JoinKey, ...], KeyReader] = {}
+        self._routes: list[_Route | None] = []
+        for target in targets:
+            machine = by_rule.get(target.rule)
+            route = None
+            if machine is not None:
+                join_keys = _step(rules.rules[target.rule], target.step).keys
+                reader = readers.get(join_keys)
+                if reader is None:
+                    reader = KeyReader(join_keys, self._limits.keys_per_event)
+                    readers[join_keys] = reader
+                order = _AFTER_ALL_STEPS if target.step == UNTIL else -target.step
+                route = _Route(machine, target.step, reader, (target.rule, order))
+            self._routes.append(route)
+
+    def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
+        """Take events, in order, and return what they complete, in the order of completion.
+
+        Whatever waited for an event that did not come by the time of one of these is
+        completed before it.
+        """
+        done: list[Completion] = []
+        for candidate in candidates:
+            self._take(candidate, done)
+        return done
+
+    def expire(self, watermark: int) -> list[Completion]:
+        """Hear that no event older than `watermark` will come, and return what that completes."""
+        done: list[Completion] = []
+        self._waiting_room.release(watermark, done)
+        for machine in self._machines.values():
+            machine.expire(watermark)
+        return done
+
+    def finish(self) -> list[Completion]:
+        """Hear that no event at all will come, and return what that completes."""
+        return self.expire(END_OF_TIME)
+
+    def snapshot(self) -> bytes:
+        """Return the state (not the rules) in the encoding that `restore` reads.
+
+        Raises:
+            StateError: an event holds what is no JSON value.
+        """
+        ended = {reason.value: number for reason, number in self.statistics.ended.items()}
+        return encode(TrackerState(self._dump(), ended, self.statistics.keys_left_out))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over a state, instead of the present one.
+
+        What belongs to rules that this set has, with the same id and meaning, goes on;
+        the rest is counted as `rule_changed`.
+
+        Raises:
+            StateError: the snapshot is damaged, or of another version. Nothing has changed.
+        """
+        state = decode(snapshot)
+        try:
+            ended = {EndReason(name): number for name, number in state.ended.items()}
+        except ValueError as error:
+            raise StateError(f"the snapshot of the sequences is damaged: {error}") from error
+        for name, remembered in state.machines.items():
+            if name in self._machines:
+                self._machines[name].check(remembered)
+        self._waiting_room.clear()
+        for machine in self._machines.values():
+            machine.clear()
+        self.statistics.ended.clear()
+        self.statistics.ended.update(ended)
+        self.statistics.keys_left_out = state.keys_left_out
+        self._load(state.machines)
+
+    def adopt(self, previous: SequenceTracker) -> None:
+        """Take over the state of a tracker of another rule set, which ends with that.
+
+        What belongs to rules of both sets goes on; the rest is counted as `rule_changed`.
+        This tracker must be new.
+        """
+        machines = previous._dump()
+        self.statistics.ended.update(previous.statistics.ended)
+        self.statistics.keys_left_out += previous.statistics.keys_left_out
+        self._load(machines)
+
+    # --- events --------------------------------------------------------------------
+
+    def _take(self, candidate: Candidate, done: list[Completion]) -> None:
+        routes = [
+            route for number in candidate.targets if (route := self._routes[number]) is not None
+        ]
+        if not routes:
+            return
+        if len(routes) > 1:
+            routes.sort(key=_turn)
+        event = candidate.row.event()
+        self._waiting_room.release(event.timestamp, done)
+        known: dict[KeyReader, list[Key]] = {}
+        for route in routes:
+            keys = known.get(route.reader)
+            if keys is None:
+                keys, left_out = route.reader.keys(event.document)
+                known[route.reader] = keys
+                self.statistics.keys_left_out += left_out
+            if keys:
+                route.machine.observe(route.step, event, keys, done)
+        if self.statistics.live > self._limits.total:
+            self._make_room(event.timestamp)
+
+    def _make_room(self, now: int) -> None:
+        """Let go of what has expired, then of the oldest entries of all rules."""
+        for machine in self._machines.values():
+            machine.expire(now)
+        if self.statistics.live <= self._limits.total:
+            return
+        wanted = self._limits.total - self._limits.total // 64
+        ages = [
+            (oldest, machine.rule, machine)
+            for machine in self._machines.values()
+            if (oldest := machine.oldest()) is not None
+        ]
+        heapq.heapify(ages)
+        while self.statistics.live > wanted:
+            _, rule, machine = heapq.heappop(ages)
+            machine.evict_oldest()
+            oldest = machine.oldest()
+            if oldest is not None:
+                heapq.heappush(ages, (oldest, rule, machine))
+
+    # --- state ----------------------------------------------------------------------
+
+    def _machine(self, number: int, rule: Rule, samples_per_key: int | None) -> _Machine | None:
+        problem = _problem(rule)
+        if problem:
+            raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+        if isinstance(rule.body, SequenceRule):
+            return SequenceMachine(
+                number, rule.body, self._limits, self.statistics, self._waiting_room
+            )
+        if isinstance(rule.body, SampleRule):
+            return SampleMachine(number, rule.body, self._limits, self.statistics, samples_per_key)
+        return None
+
+    def _dump(self) -> dict[tuple[str, str], MachineState]:
+        return {name: machine.dump() for name, machine in self._machines.items() if machine.live}
+
+    def _load(self, states: Mapping[tuple[str, str], MachineState]) -> None:
+        for name, state in states.items():
+            machine = self._machines.get(name)
+            if machine is None:
+                self.statistics.ended[EndReason.RULE_CHANGED] += state.entries
+            else:
+                machine.load(state)
+
+
+def _turn(route: _Route) -> tuple[int, int]:
+    return route.turn
+
+
+def _step(rule: Rule, number: int) -> Step:
+    if number != UNTIL:
+        return rule.steps[number]
+    assert isinstance(rule.body, SequenceRule)
+    assert rule.body.until is not None
+    return rule.body.until
+
+
+def _problem(rule: Rule) -> str | None:
+    """Say why a sequence or sample makes no sense, or return None."""
+    if isinstance(rule.body, EventRule):
+        return None
+    steps = rule.steps
+    if not steps or all(step.missing for step in steps):
+        return f"a {rule.kind} needs a step that waits for an event"
+    if any(len(step.keys) != len(steps[0].keys) for step in steps):
+        return f"all steps of a {rule.kind} have the same number of join keys"
+    missing = any(step.missing for step in steps)
+    if isinstance(rule.body, SampleRule):
+        return "a sample has no missing events" if missing else None
+    if missing and rule.body.maxspan is None:
+        return "a sequence with missing events needs a maxspan"
+    return None
