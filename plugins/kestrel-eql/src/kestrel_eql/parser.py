@@ -34,7 +34,7 @@ _NESTING: Final = re.compile(
     r"|(?P<open>[(\[])|(?P<close>[)\]])"
 )
 
-_TEXT: Final = re.compile(r'\??"(?:[^"\\\r\n]|\\.)*"(?!"")|\??\'(?:[^\'\\\r\n]|\\.)*\'')
+_TEXT: Final = re.compile(r'\??"(?!"")(?:[^"\\\r\n]|\\.)*"|\??\'(?:[^\'\\\r\n]|\\.)*\'')
 
 _lark: Lark | None = None
 
