@@ -111,8 +111,8 @@ def missing_members(candidate: object, interface: type) -> list[str]:
     """Return which members of an interface an object lacks, or has with other arguments.
 
     Args:
-        candidate: An object, or the class that a factory makes instances of: of a class only the methods
-            can be checked.
+        candidate: An object, or the class that a factory makes instances of: of a class
+            only the methods can be checked.
         interface: A Protocol of `kestrel_framework.interfaces`.
     """
     missing = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 
@@ -68,12 +68,16 @@ ErrorHandler = Callable[[Fault], Decision | None]
 
 @attrs.frozen
 class RetryTransient:
-    """A handler that retries what may succeed later, a bounded number of times."""
+    """A handler that retries what may succeed later, a bounded number of times.
+
+    Never a `StateConflict`: who lost has to read first.
+    """
 
     attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
 
     def __call__(self, fault: Fault) -> Decision | None:
-        if fault.error.transient and fault.attempt < self.attempts:
+        lost_race = isinstance(fault.error, StateConflict)
+        if fault.error.transient and not lost_race and fault.attempt < self.attempts:
             return Decision.RETRY
         return None
 
@@ -88,12 +92,16 @@ def skip_unexpected(fault: Fault) -> Decision | None:
     return Decision.SKIP if fault.unexpected else None
 
 
+def skip_suspended(fault: Fault) -> Decision | None:
+    """Skip while the breaker refuses calls: it admits one again later."""
+    return Decision.SKIP if fault.suspended else None
+
+
 def always(decision: Decision) -> ErrorHandler:
     """Return a handler for the end of a chain."""
     return lambda fault: decision
 
 
-@attrs.frozen
 class HandlerChain:
     """Handlers in order; the first decision that can be carried out counts.
 
@@ -102,11 +110,12 @@ class HandlerChain:
     that raises has no say: its error is not allowed to hide the first one.
     """
 
-    handlers: Sequence[ErrorHandler] = attrs.field(converter=tuple)
+    def __init__(self, *handlers: ErrorHandler) -> None:
+        self._handlers = handlers
 
     def resolve(self, fault: Fault) -> Decision:
         """Return the one decision."""
-        for handler in self.handlers:
+        for handler in self._handlers:
             try:
                 decision = handler(fault)
             except Exception:  # noqa: BLE001, S112 - see the docstring

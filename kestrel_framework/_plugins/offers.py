@@ -134,7 +134,7 @@ def _called(name: str, hook: str, function: Callable[[], object]) -> object:
         return function()
     except KeyboardInterrupt:
         raise
-    except BaseException as raised:  # noqa: BLE001 - a hook is plugin code
+    except BaseException as raised:
         problem = f"`{hook}` failed: {describe(raised)}"
         raise PluginError(name, problem, operation=hook) from raised
 

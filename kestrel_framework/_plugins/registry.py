@@ -122,7 +122,7 @@ class Offering(Generic[ObjectT]):
             refuse_incomplete(self.plugin, self.interface, self.name, created)
             return created
 
-        result = boundary.call("create", made, HandlerChain(()))
+        result = boundary.call("create", made, HandlerChain())
         if isinstance(result, Failed):
             error = result.error
             if isinstance(error, ConfigurationError) and path:
