@@ -202,8 +202,14 @@ class Missing(enum.Enum):
 
 MISSING: Final = Missing.MISSING
 
-FieldValue: TypeAlias = Scalar | tuple[Scalar, ...] | Missing
-"""What a predicate sees of a field: one value, several, or none."""
+FieldEntry: TypeAlias = Scalar | Mapping[str, object]
+"""A value of a field; an object only where the field has no type or the type `object`."""
+
+FieldValue: TypeAlias = FieldEntry | tuple[FieldEntry, ...] | Missing
+"""What a predicate sees of a field: one value, those of a list (also of one), or none.
+
+Values are brought to the type of the field: a date is nanoseconds since 1970.
+"""
 
 
 @attrs.frozen

@@ -101,14 +101,25 @@ def values_of(
     return _Evaluation(document, steps, variables).values(value)
 
 
+def entries(field: FieldLike, root: object) -> list[Scalar | Mapping[str, object]]:
+    """Return what `root` has at the path of a field, in order: values, typed, and objects.
+
+    Objects are there where the field has no type or the type `object`.
+    """
+    may_be_object = field.type in (None, FieldType.OBJECT)
+    found: list[Scalar | Mapping[str, object]] = []
+    for raw in _raw_values(field, root):
+        if isinstance(raw, Mapping):
+            if may_be_object:
+                found.append(raw)
+        elif (typed := typed_value(raw, field.type, field.formats)) is not None:
+            found.append(typed)
+    return found
+
+
 def field_values(field: FieldLike, root: object) -> list[Scalar]:
     """Return the values that `root` has at the path of a field, typed, in order."""
-    values = []
-    for raw in _raw_values(field, root):
-        typed = typed_value(raw, field.type, field.formats)
-        if typed is not None:
-            values.append(typed)
-    return values
+    return [entry for entry in entries(field, root) if not isinstance(entry, Mapping)]
 
 
 def whole_value(field: Field, root: Document) -> Scalar | tuple[Scalar, ...] | None:
@@ -116,7 +127,17 @@ def whole_value(field: Field, root: Document) -> Scalar | tuple[Scalar, ...] | N
     values = tuple(field_values(field, root))
     if not values:
         return None
-    return values if _has_list(root, split_path(field.path)) else values[0]
+    return values if has_list(root, field.path) else values[0]
+
+
+def has_list(root: object, path: str) -> bool:
+    """Say whether a list stands on the way to a path or at its end."""
+    value = root
+    for part in split_path(path):
+        if not isinstance(value, Mapping):
+            break
+        value = value.get(part)
+    return isinstance(value, (list, tuple))
 
 
 @lru_cache(maxsize=65536)
@@ -134,6 +155,21 @@ def combinations(operands: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar,
     if sum(len(values) > 1 for values in operands) > 1:
         return itertools.islice(every, MAX_COMBINATIONS)
     return every
+
+
+def calculated(node: Arithmetic, operands: Sequence[Sequence[Scalar]]) -> list[Scalar]:
+    """Return the results for all combinations of the operands' values, nulls left out."""
+    symbol = node.operator.value
+    results = [calculate(symbol, left, right) for left, right in combinations(operands)]
+    return [result for result in results if result is not None]
+
+
+def called(node: Call, operands: Sequence[Sequence[Scalar]]) -> list[Scalar]:
+    """Return the results for all combinations of the arguments' values, nulls left out."""
+    results = [
+        apply(node.function, arguments, fold=node.fold) for arguments in combinations(operands)
+    ]
+    return [result for result in results if result is not None]
 
 
 def some_pair(
@@ -166,6 +202,18 @@ def some_pair(
                 found = left_greatest >= right_least
         if found:
             return True
+    return False
+
+
+def some_text_pair(node: TextTest, values: Sequence[Scalar], parts: Sequence[Scalar]) -> bool:
+    """Say whether some value that is a text starts with, ends with or contains some part."""
+    test = _TEXT_TESTS[node.kind]
+    for value, part in combinations([values, parts]):
+        if isinstance(value, str) and isinstance(part, str):
+            if node.fold:
+                value, part = fold_case(value), fold_case(part)
+            if test(value, part):
+                return True
     return False
 
 
@@ -224,7 +272,9 @@ class _Evaluation:
                     predicate.value, [compile_networks(predicate.networks)], False
                 )
             case TextTest():
-                return self._text_test(predicate)
+                return some_text_pair(
+                    predicate, self.values(predicate.value), self.values(predicate.part)
+                )
 
     def values(self, value: Value) -> list[Scalar]:
         match value:
@@ -234,17 +284,9 @@ class _Evaluation:
             case Field() | StepField() | Element():
                 return field_values(value, self._root(value))
             case Arithmetic():
-                operands = [self.values(value.left), self.values(value.right)]
-                symbol = value.operator.value
-                results = [calculate(symbol, *pair) for pair in combinations(operands)]
-                return [result for result in results if result is not None]
+                return calculated(value, [self.values(value.left), self.values(value.right)])
             case Call():
-                operands = [self.values(argument) for argument in value.arguments]
-                results = [
-                    apply(value.function, arguments, fold=value.fold)
-                    for arguments in combinations(operands)
-                ]
-                return [result for result in results if result is not None]
+                return called(value, [self.values(argument) for argument in value.arguments])
             case Truth():
                 if self.holds(value.holds):
                     return [True]
@@ -285,18 +327,16 @@ class _Evaluation:
         return None
 
     def _is_null(self, value: Value) -> bool:
-        if self.values(value):
-            return False
         if isinstance(value, (Field, StepField, Element)):
-            return not has_object(value, self._root(value))
-        return True
+            return not entries(value, self._root(value))
+        return not self.values(value)
 
     def _some_element(self, node: AnyElement) -> bool:
         return any(
             _Evaluation(
                 self.document, self.steps, {**self.variables, node.variable: element}
             ).holds(node.predicate)
-            for element in read_path(self._root(node.array), split_path(node.array.path))
+            for element in entries(node.array, self._root(node.array))
         )
 
     def _some_text(self, value: Value, tests: Sequence[Callable[[str], bool]], fold: bool) -> bool:
@@ -305,23 +345,6 @@ class _Evaluation:
             texts = [fold_case(text) for text in texts]
         return any(test(text) for text in texts for test in tests)
 
-    def _text_test(self, node: TextTest) -> bool:
-        test = _TEXT_TESTS[node.kind]
-        for value, part in combinations([self.values(node.value), self.values(node.part)]):
-            if isinstance(value, str) and isinstance(part, str):
-                if node.fold:
-                    value, part = fold_case(value), fold_case(part)
-                if test(value, part):
-                    return True
-        return False
-
-
-def has_object(field: FieldLike, root: object) -> bool:
-    """Say whether an object stands at the path of a field that may be one."""
-    if field.type not in (None, FieldType.OBJECT):
-        return False
-    return any(isinstance(raw, Mapping) for raw in _raw_values(field, root))
-
 
 def _raw_values(field: FieldLike, root: object) -> Iterator[object]:
     if field.null_value is None:
@@ -329,15 +352,6 @@ def _raw_values(field: FieldLike, root: object) -> Iterator[object]:
         return
     for raw in read_path(root, split_path(field.path), nulls=True):
         yield field.null_value if raw is None else raw
-
-
-def _has_list(value: object, parts: Sequence[str]) -> bool:
-    """Say whether a list stands on the way to a path or at its end."""
-    for part in parts:
-        if not isinstance(value, Mapping):
-            break
-        value = value.get(part)
-    return isinstance(value, (list, tuple))
 
 
 def _is_whole(value: Value) -> bool:

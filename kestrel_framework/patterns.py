@@ -37,6 +37,42 @@ def compile_wildcard(pattern: str) -> TextTester:
     return _with_pieces(first, middle, last)
 
 
+def compile_wildcards(patterns: Sequence[str]) -> TextTester:
+    """Return a test of a whole text against several wildcards, of which one must match."""
+    exact, prefixes, suffixes = set(), [], []
+    others: list[TextTester] = []
+    for pattern in dict.fromkeys(patterns):
+        body = pattern.strip("*")
+        if "*" in body or "?" in body or not body:
+            others.append(compile_wildcard(pattern))
+        elif pattern == body:
+            exact.add(pattern)
+        elif not pattern.startswith("*"):
+            prefixes.append(body)
+        elif not pattern.endswith("*"):
+            suffixes.append(body)
+        else:
+            others.append(compile_wildcard(pattern))
+    return _some_of(frozenset(exact), tuple(prefixes), tuple(suffixes), tuple(others))
+
+
+def _some_of(
+    exact: frozenset[str],
+    prefixes: tuple[str, ...],
+    suffixes: tuple[str, ...],
+    others: tuple[TextTester, ...],
+) -> TextTester:
+    if len(others) == 1 and not exact and not prefixes and not suffixes:
+        return others[0]
+
+    def matches(text: str) -> bool:
+        if text in exact or text.startswith(prefixes) or text.endswith(suffixes):
+            return True
+        return any(test(text) for test in others)
+
+    return matches
+
+
 def _with_pieces(first: str, middle: Sequence[str], last: str) -> TextTester:
     shortest = len(first) + len(last)
 

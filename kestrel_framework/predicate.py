@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -275,8 +275,9 @@ class IsNull:
 class AnyElement:
     """`predicate` holds for some element of an array of objects.
 
-    What is no list is a list of one, nulls are no elements, and lists in lists are
-    flattened. Inside, `Element(variable, ...)` reads it. A whole field is read as its elements.
+    The elements are the objects and values of the field, as any other field is read
+    (what is no list is a list of one); `whole` means nothing here. Inside,
+    `Element(variable, ...)` reads the element.
     """
 
     array: Field | Element
@@ -480,6 +481,26 @@ def fields_of(node: Node) -> frozenset[str]:
 def steps_of(node: Node) -> frozenset[int]:
     """Return the earlier steps whose events the tree reads."""
     return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
+
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+def with_fields(node: NodeT, change: Callable[[Field], Field]) -> NodeT:
+    """Return the tree with every `Field` (of the event at hand) replaced by `change` of it."""
+    if isinstance(node, Field):
+        return change(node)  # type: ignore[return-value]
+    changes: dict[str, object] = {}
+    for attribute in attrs.fields(type(node)):
+        value = getattr(node, attribute.name)
+        if attrs.has(type(value)):
+            changes[attribute.name] = with_fields(value, change)
+        elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
+            changes[attribute.name] = tuple([with_fields(inner, change) for inner in value])
+    if not changes:
+        return node
+    kept = {a.name: getattr(node, a.name) for a in attrs.fields(type(node))}
+    return type(node)(**{**kept, **changes})
 
 
 def to_data(node: Node) -> dict[str, object]:
