@@ -72,10 +72,10 @@ def targets_of(rules: RuleSet) -> tuple[Target, ...]:
     targets = []
     for index, rule in enumerate(rules):
         for number, step in enumerate(rule.steps):
-            targets.append(Target(index, number, step.event_types, step.predicate))
+            targets.append(Target(index, number, step.event_types, step.predicate, step.missing))
         until = rule.body.until if isinstance(rule.body, SequenceRule) else None
         if until is not None:
-            targets.append(Target(index, UNTIL, until.event_types, until.predicate))
+            targets.append(Target(index, UNTIL, until.event_types, until.predicate, prevents=True))
     return tuple(targets)
 
 
