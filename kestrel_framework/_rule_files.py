@@ -170,7 +170,7 @@ class _Archive:
         self.names = sorted(self._contents, key=_sort_key)
 
     def label(self, name: str) -> str:
-        return f"{self._path}:{name}"
+        return f"{self._path}/{name}"
 
     def read(self, name: str) -> RuleFile:
         return RuleFile(self.label(name), self._contents[name])

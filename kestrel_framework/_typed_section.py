@@ -118,7 +118,10 @@ class SettingsReader:
 
     def section(self, config_class: type[Any], value: object, path: str) -> object:
         """Return `value` as an instance of an attrs class; report what is wrong with it."""
+        before = len(self._errors)
         table = self.table(value, path)
+        if len(self._errors) > before:
+            return _INVALID
         attributes = [a for a in attrs.fields(attrs.resolve_types(config_class)) if a.init]
         self.refuse_unknown(table, [str(a.alias) for a in attributes], path)
         arguments: dict[str, object] = {}
@@ -202,6 +205,8 @@ def _scalar(value: object, wanted: object) -> object:
         if not same:
             return _INVALID
         return wanted(same[0]) if isinstance(wanted, type) else same[0]
+    if wanted is int and type(value) is int and not -(2**63) <= value < 2**63:
+        return _INVALID
     if wanted is float and type(value) is int:
         return float(value) if abs(value) < 2**1000 else _INVALID
     if wanted is float and isinstance(value, float) and not math.isfinite(value):
@@ -263,8 +268,10 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f"the text {str(value)[:60]!r}"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "a number beyond 64 bits"
     if isinstance(value, (int, float)):
-        return f"the number {str(value)[:60]}"
+        return f"the number {value}"
     return f"the {type(value).__name__} {str(value)[:60]}"
 
 
