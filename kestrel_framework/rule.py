@@ -299,6 +299,10 @@ def _meaning(part: object) -> object:
             return to_data(part)  # type: ignore[arg-type]
 
 
+def _in_a_tuple(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    return tuple(rules)
+
+
 @attrs.frozen(slots=False)
 class RuleSet:
     """One immutable generation of rules, in a fixed order, unique by (rule id, semantic hash).
@@ -310,7 +314,7 @@ class RuleSet:
         RuleError: two rules have the same id and meaning, or a rule has pipes.
     """
 
-    rules: tuple[Rule, ...] = attrs.field(default=(), converter=tuple)
+    rules: tuple[Rule, ...] = attrs.field(default=(), converter=_in_a_tuple)
 
     def __attrs_post_init__(self) -> None:
         seen: dict[tuple[str, str], Rule] = {}
