@@ -27,7 +27,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
 )
 from kestrel_framework._query_pipes import Result, piped
 from kestrel_framework.errors import RuleError
-from kestrel_framework.event import Document, EventBatch, EventSettings
+from kestrel_framework.event import Document, Event, EventBatch, EventSettings
 from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.values import Scalar
@@ -97,7 +97,7 @@ def search(
         report or (lambda problem: None),
     )
     found = [
-        Result(tuple(event and event.document for event in completion.events), completion.key)
+        Result(tuple(map(_document, completion.events)), completion.key)
         for completion in _ordered(rule, completions)
     ]
     results = piped(found, rule.pipes, rule)[:size]
@@ -112,7 +112,7 @@ def _completions(
     samples_per_key: int,
     report: Callable[[Problem], None],
 ) -> list[Completion]:
-    rules = RuleSet((attrs.evolve(rule, pipes=()),))
+    rules = RuleSet([attrs.evolve(rule, pipes=())])
     targets = targets_of(rules)
     batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
     rows = RowDecoder(settings, schema, report).rows(batch)
@@ -122,6 +122,10 @@ def _completions(
         return [_single(candidate) for candidate in candidates]
     tracker = SequenceTracker(rules, targets, TrackerLimits.unlimited(), samples_per_key)
     return [*tracker.advance(candidates), *tracker.finish()]
+
+
+def _document(event: Event | None) -> Document | None:
+    return None if event is None else event.document
 
 
 def _single(candidate: Candidate) -> Completion:

@@ -66,7 +66,7 @@ class SequenceMachine:
         self._has_leading = self._roles[0].place is Place.LEADING
         self._has_trailing = self._roles[-1].place is Place.TRAILING
         until = referring_condition(body.until) if body.until else None
-        self._until = Role(UNTIL, Place.GAP, UNTIL, until)
+        self._until = Role(UNTIL, Place.UNTIL, UNTIL, until)
         self._pending: tuple[dict[Key, Partial], ...] = tuple({} for _ in range(self._last_stage))
         self._waiting: dict[Key, list[Partial]] = {}
         self._by_age: deque[Partial] = deque()
@@ -77,20 +77,22 @@ class SequenceMachine:
     def observe(self, step: int, event: Event, keys: Sequence[Key], done: list[Completion]) -> None:
         """Take an event that satisfies a step, or `UNTIL`; findings are added to `done`."""
         role = self._until if step == UNTIL else self._roles[step]
+        if role.comes_first and not role.accepts_first(event):
+            return
         for key in keys:
-            if step == UNTIL:
-                self._interrupt(event, key)
-            elif role.place is Place.STAGE:
-                if role.stage == 0:
+            match role.place:
+                case Place.STAGE if role.stage == 0:
                     self._start(event, key, done)
-                else:
+                case Place.STAGE:
                     self._continue(role, event, key, done)
-            elif role.place is Place.GAP:
-                self._mark_gap(role, event, key)
-            elif role.place is Place.LEADING:
-                self._remember_leading(event, key)
-            else:
-                self._contradict_waiting(role, event, key)
+                case Place.UNTIL:
+                    self._interrupt(event, key)
+                case Place.LEADING:
+                    self._remember_leading(event, key)
+                case Place.GAP:
+                    self._mark_gap(role, event, key)
+                case Place.TRAILING:
+                    self._contradict_waiting(role, event, key)
 
     def _start(self, event: Event, key: Key, done: list[Completion]) -> None:
         self.expire(event.timestamp)

@@ -86,6 +86,8 @@ class Place(enum.Enum):
     """It forbids events between two stages."""
     TRAILING = enum.auto()
     """It forbids events after the last stage."""
+    UNTIL = enum.auto()
+    """It is no step: it ends what has begun."""
 
 
 @attrs.frozen
@@ -104,6 +106,15 @@ class Role:
     place: Place
     stage: int
     condition: Predicate | None
+
+    @property
+    def comes_first(self) -> bool:
+        """Whether no event of the sequence comes before the step's."""
+        return self.place is Place.LEADING or (self.place is Place.STAGE and self.stage == 0)
+
+    def accepts_first(self, event: Event) -> bool:
+        """Say whether the step's condition holds where no event has come before."""
+        return self.condition is None or holds(self.condition, event.document)
 
     def accepts(self, event: Event, partial: Partial, step_of_stage: Sequence[int]) -> bool:
         """Say whether the step's condition holds beside the events of `partial`."""
