@@ -1,0 +1,72 @@
+"""State that lives as long as its process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kestrel_framework.errors import StateConflict, StateError
+from kestrel_framework.interfaces import Change, Versioned
+
+
+class MemoryStateStore:
+    """A state store in a dictionary.
+
+    Versions are numbers of commits, so that none ever comes again, not even for
+    a key that was deleted and written again. A scan sees the keys as they were
+    when it began.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, Versioned] = {}
+        self._commits = 0
+        self._fence: int | None = None
+        self._closed = False
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
+        self._check_open()
+        return {key: self._entries[key] for key in keys if key in self._entries}
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Versioned]]:
+        self._check_open()
+        found = [entry for entry in self._entries.items() if entry[0].startswith(prefix)]
+        return iter(sorted(found, key=lambda entry: entry[0]))
+
+    def commit(
+        self,
+        changes: Sequence[Change],
+        expected: Mapping[bytes, int | None] | None = None,
+        fence: int | None = None,
+    ) -> Mapping[bytes, int]:
+        self._check_open()
+        if len({change.key for change in changes}) < len(changes):
+            raise StateError("a commit has two changes of one key")
+        if fence is not None and self._fence is not None and fence < self._fence:
+            raise StateConflict(f"owner {fence} was fenced off by owner {self._fence}")
+        changed = tuple(
+            key for key, version in (expected or {}).items() if self._version(key) != version
+        )
+        if changed:
+            raise StateConflict(f"{len(changed)} keys were changed by somebody else", changed)
+        if fence is not None:
+            self._fence = fence
+        self._commits += 1
+        written: dict[bytes, int] = {}
+        for change in changes:
+            if change.value is None:
+                self._entries.pop(change.key, None)
+            else:
+                self._entries[change.key] = Versioned(bytes(change.value), self._commits)
+                written[change.key] = self._commits
+        return written
+
+    def close(self) -> None:
+        self._closed = True
+        self._entries.clear()
+
+    def _version(self, key: bytes) -> int | None:
+        entry = self._entries.get(key)
+        return entry.version if entry else None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError("the store is closed")

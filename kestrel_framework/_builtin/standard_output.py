@@ -1,0 +1,44 @@
+"""Standard output, below Python's own buffer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, Protocol
+
+from kestrel_framework._builtin.input_blocks import error_reason
+from kestrel_framework.errors import OutputError
+
+STANDARD_OUTPUT: Final = "-"
+
+
+class Sink(Protocol):
+    """What takes bytes, perhaps not all at once."""
+
+    def write(self, data: bytes, /) -> int | None: ...
+    def close(self) -> None: ...
+
+
+def standard_output() -> Sink:
+    """Return standard output without its buffer.
+
+    What stands in the buffer after a failure would be tried again at the end of the
+    process, and would spoil its exit code.
+
+    Raises:
+        OutputError: there is none, or what was printed before cannot be written.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output: is closed")
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        raise output_error("standard output", error) from error
+    buffer = sys.stdout.buffer
+    sink: Sink = getattr(buffer, "raw", buffer)
+    return sink
+
+
+def output_error(name: str, error: OSError | ValueError, *, transient: bool = False) -> OutputError:
+    """Return what happened as the error of an output."""
+    reason = error_reason(error) if isinstance(error, OSError) else str(error)
+    return OutputError(f"{name}: cannot be written: {reason}", transient=transient)
