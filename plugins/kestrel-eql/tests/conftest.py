@@ -1,0 +1,40 @@
+"""What several tests of EQL need: rules compiled from their text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kestrel_eql import EqlCompiler
+from kestrel_framework.errors import RuleError, SourceLocation
+from kestrel_framework.rule import Rule, RuleMetadata, RuleSource, errors_in
+from kestrel_framework.schema import SchemaRegistry
+
+
+def compiled(
+    text: str, *, schema: SchemaRegistry | None = None, **options: str
+) -> Rule:
+    location = SourceLocation("rule.eql", 1, 1)
+    source = RuleSource(RuleMetadata("test"), "eql", text, location, options)
+    return EqlCompiler().compile(source, schema or SchemaRegistry())
+
+
+def refused(
+    text: str, *, schema: SchemaRegistry | None = None, **options: str
+) -> list[RuleError]:
+    with pytest.raises((RuleError, ExceptionGroup)) as raised:
+        compiled(text, schema=schema, **options)
+    return list(errors_in(raised.value))
+
+
+@pytest.fixture(name="compiled", scope="session")
+def compiled_fixture() -> Callable[..., Rule]:
+    """Compile a text: `compiled(text, schema=..., dialect=..., case=...)`."""
+    return compiled
+
+
+@pytest.fixture(name="refused", scope="session")
+def refused_fixture() -> Callable[..., list[RuleError]]:
+    """Compile a text that is wrong, and return its errors."""
+    return refused
