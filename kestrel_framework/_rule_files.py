@@ -111,7 +111,7 @@ class _SingleFile:
 
 
 class _Folder:
-    """A folder with all its folders, except hidden ones.
+    """A folder with all its folders, except hidden ones, and the archives in it.
 
     Links are followed; a folder that was already visited, under whatever name,
     is not visited again, so that a loop of links ends.
@@ -122,6 +122,7 @@ class _Folder:
         self.problems: list[RuleError] = []
         self.ignored = 0
         self._path = path
+        self._archives: dict[str, _Archive] = {}
         visited: set[tuple[int, int]] = set()
         for folder, folders, files in os.walk(path, onerror=self._note, followlinks=True):
             status = Path(folder).stat()
@@ -132,8 +133,13 @@ class _Folder:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             inside = Path(folder).relative_to(path)
             for name in sorted(files):
-                if wanted(name) and not name.startswith("."):
-                    self.names.append((inside / name).as_posix())
+                relative = (inside / name).as_posix()
+                if name.startswith("."):
+                    self.ignored += 1
+                elif name.endswith(ARCHIVE_SUFFIXES):
+                    self._add_archive(relative, wanted)
+                elif wanted(name):
+                    self.names.append(relative)
                 else:
                     self.ignored += 1
             if len(self.names) + self.ignored > MAX_FOLDER_FILES:
@@ -145,7 +151,21 @@ class _Folder:
         return str(self._path / name)
 
     def read(self, name: str) -> RuleFile:
+        for path, archive in self._archives.items():
+            if name.startswith(f"{path}/"):
+                return archive.read(name.removeprefix(f"{path}/"))
         return _read_file(self._path / name, self.label(name))
+
+    def _add_archive(self, name: str, wanted: Wanted) -> None:
+        path = self._path / name
+        if not path.is_file():
+            self.problems.append(_problem(path, "is no plain file"))
+            return
+        archive = _Archive(path, wanted)
+        self._archives[name] = archive
+        self.names += [f"{name}/{member}" for member in archive.names]
+        self.problems += archive.problems
+        self.ignored += archive.ignored
 
     def _note(self, error: OSError) -> None:
         where = error.filename or self._path

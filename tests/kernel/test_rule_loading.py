@@ -328,6 +328,17 @@ class TestArchives:
         assert ids(report) == ["b"]
         assert str(report.errors[0]) == f"{path}/r/a.names:1:1: no name has `!`"
 
+    def test_archives_in_a_folder_belong_to_its_pack(self, tmp_path: Path) -> None:
+        (tmp_path / "z.names").write_text("x", "utf-8")
+        path = archive(tmp_path / "some.tar.gz", [("r/a.names", b"x"), ("z.names", b"x")])
+        (tmp_path / "gone.tar.gz").symlink_to("nowhere")
+        report = loaded(tmp_path)
+        assert ids(report) == ["a", "z"]
+        assert [str(error) for error in report.errors] == [
+            f"{tmp_path}/gone.tar.gz: is no plain file",
+            f"{tmp_path}/z.names: the rule id `z` is already used in {path}/z.names",
+        ]
+
     def test_nothing_is_written_for_a_path_that_climbs_out(self, tmp_path: Path) -> None:
         inside = tmp_path / "inside"
         inside.mkdir()
