@@ -241,7 +241,9 @@ class Detector:
         if batch.stream is not None and batch.first_offset is not None:
             return batch
         stream = _UNNAMED_STREAM if batch.stream is None else batch.stream
-        first = self._next_offsets.get(stream, 0)
+        first = batch.first_offset
+        if first is None:
+            first = self._next_offsets.get(stream, 0)
         self._next_offsets[stream] = first + len(batch)
         return attrs.evolve(batch, stream=stream, first_offset=first)
 

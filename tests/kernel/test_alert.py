@@ -25,10 +25,14 @@ RULE = RuleMetadata(
 
 def evidence(offset: int, seconds: int = 0, stream: str = "s") -> Evidence:
     document = {"process": {"name": "sh", "pid": offset}}
-    return Evidence(EventIdentity(stream, offset), seconds * SECOND, {"process.name": "sh"}, document)
+    return Evidence(
+        EventIdentity(stream, offset), seconds * SECOND, {"process.name": "sh"}, document
+    )
 
 
-def alert(*slots: Evidence | None, keys: tuple[Scalar | None, ...] = (), **changes: object) -> Alert:
+def alert(
+    *slots: Evidence | None, keys: tuple[Scalar | None, ...] = (), **changes: object
+) -> Alert:
     made = Alert(RULE, "1-abc", "hash", slots or (evidence(1),), keys)
     return attrs.evolve(made, **changes)  # type: ignore[arg-type]
 

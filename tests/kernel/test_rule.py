@@ -53,7 +53,9 @@ def test_the_hash_is_of_the_meaning_alone() -> None:
         EventRule(frozenset({"file"}), NAME_IS_SH),
         EventRule(PROCESS, ALWAYS),
         EventRule(PROCESS, attrs.evolve(NAME_IS_SH, fold=True)),
-        EventRule(PROCESS, Comparison(EQUAL, Field("process.name", FieldType.KEYWORD), Literal("sh"))),
+        EventRule(
+            PROCESS, Comparison(EQUAL, Field("process.name", FieldType.KEYWORD), Literal("sh"))
+        ),
         EventRule(PROCESS, Comparison(EQUAL, Field("process.name"), Literal("SH"))),
         SequenceRule((Step(PROCESS, NAME_IS_SH),)),
         SampleRule((Step(PROCESS, NAME_IS_SH),)),
@@ -65,9 +67,7 @@ def test_another_meaning_has_another_hash(other: RuleBody) -> None:
 
 def test_numbers_and_booleans_of_one_value_have_different_hashes() -> None:
     hashes = {
-        rule(
-            EventRule(PROCESS, Comparison(EQUAL, Field("x"), Literal(value)))
-        ).semantic_hash
+        rule(EventRule(PROCESS, Comparison(EQUAL, Field("x"), Literal(value)))).semantic_hash
         for value in (1, 1.0, True, "1")
     }
     assert len(hashes) == 4
@@ -90,7 +90,9 @@ def test_sequences_differ_by_every_part() -> None:
 
 def test_the_name_of_a_step_is_not_its_meaning() -> None:
     named = SequenceRule((Step(PROCESS, NAME_IS_SH, name="event0"),))
-    assert rule(named).semantic_hash == rule(SequenceRule((Step(PROCESS, NAME_IS_SH),))).semantic_hash
+    assert (
+        rule(named).semantic_hash == rule(SequenceRule((Step(PROCESS, NAME_IS_SH),))).semantic_hash
+    )
 
 
 def test_programs_differ_by_payload_and_fields() -> None:
@@ -131,9 +133,7 @@ def test_two_revisions_of_a_rule_stand_side_by_side() -> None:
 
 def test_the_same_revision_twice_is_refused_and_both_places_named() -> None:
     def at(path: str) -> Rule:
-        return Rule(
-            RuleMetadata("r"), EventRule(PROCESS, ALWAYS), location=SourceLocation(path, 1)
-        )
+        return Rule(RuleMetadata("r"), EventRule(PROCESS, ALWAYS), location=SourceLocation(path, 1))
 
     with pytest.raises(RuleError, match=r"^b\.eql:1: .*the first is in a\.eql:1"):
         RuleSet((at("a.eql"), at("b.eql")))
