@@ -87,6 +87,11 @@ class ActionConfig(SectionConfig):
         default=("*",),
         metadata={"help": "Ids of the rules that may have it done; `*` stands for every rule."},
     )
+    per_minute: int = attrs.field(
+        default=60,
+        validator=[validators.ge(1), validators.le(1_000_000)],
+        metadata={"help": "How often a minute one rule may have it done."},
+    )
 
 
 @attrs.frozen

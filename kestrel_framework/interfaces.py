@@ -136,6 +136,20 @@ class SupportsProgress(Protocol):
         """Return (done, total) in one unit of the source's choice, or None. From any thread."""
 
 
+@runtime_checkable
+class SupportsLiveness(Protocol):
+    """A source that says whether it goes on by itself for ever.
+
+    Sources that are not live are read one after the other, in the order of the
+    configuration, so that the same inputs give the same alerts in the same order. Live
+    sources, and those that do not say, are all read at once.
+    """
+
+    @property
+    def live(self) -> bool:
+        """Whether events keep coming while somebody makes them. The same all the time."""
+
+
 # --- rule languages --------------------------------------------------------------
 
 

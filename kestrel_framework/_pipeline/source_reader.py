@@ -23,10 +23,17 @@ class Delivery:
 
 @attrs.frozen
 class SourceEnded:
-    """The last that is heard of a source; `error` is why, where it did not end by itself."""
+    """The last that is heard of a source.
+
+    Attributes:
+        source: Its name.
+        error: Why it ended, where it did not end by itself.
+        opened: Whether it could be opened.
+    """
 
     source: str
     error: KestrelError | None
+    opened: bool = True
 
 
 FromSource: TypeAlias = Delivery | SourceEnded
@@ -66,11 +73,18 @@ class SourceReader:
         self._read_timeout = read_timeout
         self._position = position
         self._changed = threading.Condition()
+        self._opened = False
+        self._discarded = 0
         self._stopping = False
         self._finished = False
         self._acknowledged: str | None = None
         # A daemon: a source that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"source {name}", daemon=True)
+
+    @property
+    def discarded(self) -> int:
+        """How many events were read and not taken, because the inbox had been closed."""
+        return self._discarded
 
     def start(self) -> None:
         """Open the source and begin to read."""
@@ -112,20 +126,24 @@ class SourceReader:
             except BaseException as raised:  # noqa: BLE001 - the engine must hear of the end
                 error = InputError(f"reading ended with {type(raised).__name__}: {raised}")
                 error.__cause__ = raised
-            self._inbox.put(SourceEnded(self.name, error))
+            self._inbox.put(SourceEnded(self.name, error, self._opened))
             self._pass_on_until_finished()
         finally:
             self._source.close()
 
     def _read_to_end(self) -> None:
         self._source.open(self._position)
+        self._opened = True
         while not self._stopping:
             self._pass_on()
             try:
                 batch = self._source.read(self._batch_size, self._read_timeout)
             except PluginError:
                 continue
-            if batch is None or not self._inbox.put(Delivery(self.name, batch)):
+            if batch is None:
+                return
+            if not self._inbox.put(Delivery(self.name, batch)):
+                self._discarded += len(batch)
                 return
 
     def _pass_on(self) -> None:

@@ -33,6 +33,7 @@ from kestrel_framework.interfaces import (
     EventSource,
     OutputHandler,
     StateStore,
+    SupportsLiveness,
     SupportsProgress,
     Versioned,
 )
@@ -64,6 +65,15 @@ class GuardedSource:
     def plugin(self) -> str:
         """Whose source it is."""
         return self._boundary.plugin
+
+    @property
+    def live(self) -> bool:
+        """Whether the source is live; one that does not say is taken for live."""
+        source = self._source
+        if not isinstance(source, SupportsLiveness):
+            return True
+        result = self._boundary.call("live", lambda: bool(source.live), _CONTINUE)
+        return True if isinstance(result, Failed) else result.value
 
     def open(self, position: str | None) -> None:
         result = self._boundary.call("open", lambda: self._source.open(position), _STOP)

@@ -12,7 +12,7 @@ from kestrel_framework._plugins.error_handling import (
     fall_back,
 )
 from kestrel_framework._plugins.faults import Failed, FaultBoundary
-from kestrel_framework.errors import PluginError, ResourceLimitError, RuleError
+from kestrel_framework.errors import ResourceLimitError, RuleError
 from kestrel_framework.interfaces import (
     Failure,
     FieldValue,
@@ -43,7 +43,7 @@ class GuardedCompiler:
 
     def __init__(self, compiler: RuleCompiler, boundary: FaultBoundary) -> None:
         self.language = compiler.language
-        self.suffixes = tuple(compiler.suffixes)
+        self.suffixes = _checked_suffixes(compiler.suffixes)
         self._compiler = compiler
         self._boundary = boundary
 
@@ -92,6 +92,10 @@ class GuardedEvaluator:
         self._evaluator = evaluator
         self._boundary = boundary
         self._fallback = fallback
+
+    def with_fallback(self, fallback: PredicateEvaluator) -> GuardedEvaluator:
+        """Return the same runtime with another one to fall back to."""
+        return GuardedEvaluator(self._evaluator, self._boundary, fallback)
 
     def load(
         self, condition: Condition, fields: Mapping[str, FieldType | None], limits: Limits
@@ -152,6 +156,12 @@ class AmbiguousCompiler:
         raise RuleError(self._problem, source.location)
 
 
+def _checked_suffixes(suffixes: object) -> tuple[str, ...]:
+    if isinstance(suffixes, tuple) and all(isinstance(one, str) for one in suffixes):
+        return suffixes
+    raise TypeError("its `suffixes` are no tuple of texts")
+
+
 def _or_problem(function: Callable[[], T]) -> T | RuleProblem:
     """Return what is wrong with a rule as a value: it is no failure of the call."""
     try:
@@ -177,19 +187,3 @@ def _checked_outcomes(outcomes: object, wanted: int) -> Sequence[Outcome]:
         if not isinstance(outcome, bool | Failure):
             raise TypeError(f"it returned the outcome {type(outcome).__name__}")
     return outcomes
-
-
-def refuse_other_language(plugin: str, name: str, compiler: RuleCompiler) -> None:
-    """Check that a compiler is for the language it is offered for.
-
-    Raises:
-        PluginError: it is for another one, or its suffixes are no suffixes.
-    """
-    if compiler.language != name:
-        problem = f"the rule language `{name}` has a compiler for `{compiler.language}`"
-        raise PluginError(plugin, problem)
-    suffixes = compiler.suffixes
-    if not isinstance(suffixes, tuple) or not all(isinstance(one, str) for one in suffixes):
-        raise PluginError(
-            plugin, f"the rule language `{name}` has suffixes that are no tuple of texts"
-        )

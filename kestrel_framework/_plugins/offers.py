@@ -13,7 +13,14 @@ from kestrel_framework._plugins.compatibility import (
     class_made_by,
     missing_members,
 )
-from kestrel_framework._plugins.faults import describe
+from kestrel_framework._plugins.faults import FaultBoundary, describe
+from kestrel_framework._plugins.guarded_io import (
+    GuardedAction,
+    GuardedOutput,
+    GuardedSource,
+    GuardedStateStore,
+)
+from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
 from kestrel_framework.errors import PluginError
 from kestrel_framework.hookspecs import SchemaExtension
 from kestrel_framework.interfaces import (
@@ -38,12 +45,14 @@ class Interface(Generic[T]):
         noun: What one is called in messages.
         plural: What many are called, in listings.
         protocol: What its objects must be.
+        guard: Puts an object behind its fault boundary.
     """
 
     hook: str
     noun: str
     plural: str
     protocol: type[T]
+    guard: Callable[[T, FaultBoundary], T]
 
 
 # Protocols are classes that nothing instantiates, which is all that `type[T]` is asked for here.
@@ -52,36 +61,42 @@ SOURCES: Final = Interface[EventSource](
     "source",
     "sources",
     EventSource,  # type: ignore[type-abstract]
+    GuardedSource,
 )
 COMPILERS: Final = Interface[RuleCompiler](
     "kestrel_rule_compilers",
     "rule language",
     "compilers",
     RuleCompiler,  # type: ignore[type-abstract]
+    GuardedCompiler,
 )
 EVALUATORS: Final = Interface[PredicateEvaluator](
     "kestrel_predicate_evaluators",
     "runtime",
     "evaluators",
     PredicateEvaluator,  # type: ignore[type-abstract]
+    GuardedEvaluator,
 )
 ACTIONS: Final = Interface[ActionExecutor](
     "kestrel_action_executors",
     "action",
     "actions",
     ActionExecutor,  # type: ignore[type-abstract]
+    GuardedAction,
 )
 OUTPUTS: Final = Interface[OutputHandler](
     "kestrel_output_handlers",
     "output",
     "outputs",
     OutputHandler,  # type: ignore[type-abstract]
+    GuardedOutput,
 )
 STATE_STORES: Final = Interface[StateStore](
     "kestrel_state_stores",
     "state store",
     "state_stores",
     StateStore,  # type: ignore[type-abstract]
+    GuardedStateStore,
 )
 INTERFACES: Final[tuple[Interface[Any], ...]] = (
     SOURCES,
@@ -177,6 +192,11 @@ def refuse_incomplete(plugin: str, interface: Interface[Any], name: str, candida
             f"the {interface.noun} `{name}` ({kind.__name__}) is no {interface.protocol.__name__}: "
             f"it lacks {', '.join(missing)}",
         )
+    if inspect.isclass(candidate) or not isinstance(candidate, RuleCompiler):
+        return
+    if candidate.language != name:
+        problem = f"the rule language `{name}` has a compiler for `{candidate.language}`"
+        raise PluginError(plugin, problem)
 
 
 def _kind(value: object) -> str:

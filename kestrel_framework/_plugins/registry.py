@@ -101,13 +101,16 @@ class Offering(Generic[ObjectT]):
         context: PluginContext | None = None,
         boundary: FaultBoundary | None = None,
     ) -> ObjectT:
-        """Return a new object of the plugin, which has every part of its interface.
+        """Return a new object of the plugin, behind its fault boundary.
+
+        It has every part of its interface; see `guarded_io` and `guarded_rules` for
+        what its methods raise.
 
         Args:
             options: Its section of the configuration.
             path: The dotted path of that section, for messages.
             context: What the factory gets.
-            boundary: Through what the factory is called.
+            boundary: Through what the factory, and later the object, is called.
 
         Raises:
             ConfigurationError: the section is not right.
@@ -120,7 +123,7 @@ class Offering(Generic[ObjectT]):
         def made() -> ObjectT:
             created = self.offer.factory(config, context)
             refuse_incomplete(self.plugin, self.interface, self.name, created)
-            return created
+            return self.interface.guard(created, boundary)
 
         result = boundary.call("create", made, HandlerChain())
         if isinstance(result, Failed):

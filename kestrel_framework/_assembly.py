@@ -1,0 +1,279 @@
+"""Building an engine's parts from a configuration, before anything is opened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+
+from kestrel_framework._pipeline.action_runner import PermittedAction
+from kestrel_framework._plugins.contexts import InstanceCounters, kernel_logger
+from kestrel_framework._plugins.fault_tally import FaultTally
+from kestrel_framework._plugins.faults import FaultBoundary
+from kestrel_framework._plugins.guarded_rules import AmbiguousCompiler, GuardedEvaluator
+from kestrel_framework._plugins.registry import Offering, Offers, PluginRegistry
+from kestrel_framework.config import Configuration
+from kestrel_framework.detector import Detector
+from kestrel_framework.errors import ConfigurationError, KestrelError, RuleError
+from kestrel_framework.interfaces import (
+    EventSource,
+    OutputHandler,
+    PredicateEvaluator,
+    RuleCompiler,
+    StateStore,
+)
+from kestrel_framework.rule import LoadReport, RuleSet
+from kestrel_framework.rule_loading import load_rules
+
+NATIVE: Final = "native"
+FORGETFUL_STATE: Final = "memory"
+
+ObjectT = TypeVar("ObjectT")
+
+
+@attrs.frozen(eq=False)
+class Assembly:
+    """The parts of one engine; nothing is open yet.
+
+    Attributes:
+        registry: The plugins.
+        sources, outputs: By instance name, in the order of the configuration.
+        actions: What is allowed.
+        store: The state store, or None where nothing outlives the engine.
+        detector: With the rules loaded.
+        load_report: What loading the rules gave.
+        counters: The counters of each instance.
+        faults: The failed calls.
+    """
+
+    registry: PluginRegistry
+    sources: Mapping[str, EventSource]
+    outputs: Mapping[str, OutputHandler]
+    actions: tuple[PermittedAction, ...]
+    store: StateStore | None
+    detector: Detector
+    load_report: LoadReport
+    counters: Mapping[str, InstanceCounters]
+    faults: FaultTally
+
+
+class Assembler:
+    """Makes the parts of one engine, in the order in which they need each other.
+
+    Args:
+        configuration: What to make.
+        registry: Where to take it from.
+        aborting: Set once nobody should wait for another attempt.
+    """
+
+    def __init__(
+        self, configuration: Configuration, registry: PluginRegistry, aborting: threading.Event
+    ) -> None:
+        self._configuration = configuration
+        self._registry = registry
+        self._aborting = aborting
+        self._counters: dict[str, InstanceCounters] = {}
+        self._faults = FaultTally()
+
+    def assemble(self, rules: RuleSet | None) -> Assembly:
+        """Make everything.
+
+        Args:
+            rules: The rules to run instead of those that the configuration names.
+
+        Raises:
+            ConfigurationError: the configuration asks for what is not there.
+            PluginError: a plugin that the configuration names failed.
+            RuleError: a rule is wrong, where the configuration is strict; or an
+                `ExceptionGroup` of them.
+        """
+        configuration, registry = self._configuration, self._registry
+        sources = {
+            name: self._instance(registry.sources, "sources", name, section.type, section.options)
+            for name, section in configuration.sources.items()
+        }
+        outputs = {
+            name: self._instance(registry.outputs, "outputs", name, section.type, section.options)
+            for name, section in configuration.outputs.items()
+        }
+        actions = tuple(
+            PermittedAction(
+                name,
+                section.type.rpartition(":")[2],
+                self._instance(registry.actions, "actions", name, section.type, section.options),
+                section.rules,
+                section.dry_run,
+                section.per_minute,
+            )
+            for name, section in configuration.actions.items()
+        )
+        evaluators = self._evaluators()
+        report = self._rules(evaluators) if rules is None else LoadReport(rules.rules)
+        return Assembly(
+            registry,
+            sources,
+            outputs,
+            actions,
+            self._store(),
+            *self._detector(report, evaluators),
+            self._counters,
+            self._faults,
+        )
+
+    def compilers(self) -> list[RuleCompiler]:
+        """Return every rule language; one that cannot be made is logged, and missing.
+
+        Raises:
+            ConfigurationError: a language that the configuration names cannot be made.
+        """
+        offers = self._registry.compilers
+        self._refuse_unknown(offers, "compilers", self._configuration.compilers)
+        compilers: list[RuleCompiler] = []
+        for language in offers.names():
+            made = [
+                compiler
+                for offering in offers
+                if offering.name == language
+                and (compiler := self._optional(offering, self._configuration.compilers))
+            ]
+            if len(made) > 1:
+                try:
+                    offers.resolve(language)
+                except ConfigurationError as error:
+                    compilers.append(AmbiguousCompiler(language, made, error.problem))
+            else:
+                compilers += made
+        return compilers
+
+    def _evaluators(self) -> dict[str, PredicateEvaluator]:
+        """Return every runtime beside the native one, which answers where another fails."""
+        offers = self._registry.evaluators
+        runtime = self._configuration.engine.runtime
+        self._refuse_unknown(offers, "evaluators", self._configuration.evaluators)
+        if runtime != NATIVE:
+            offers.resolve(runtime, "engine.runtime")
+        native = offers.resolve(NATIVE).create()
+        evaluators: dict[str, PredicateEvaluator] = {}
+        for offering in offers:
+            if offering.name == NATIVE or offering.name not in offers:
+                continue
+            evaluator = self._optional(
+                offering, self._configuration.evaluators, required=offering.name == runtime
+            )
+            if isinstance(evaluator, GuardedEvaluator):
+                evaluators[offering.name] = evaluator.with_fallback(native)
+        return evaluators
+
+    def _rules(self, evaluators: Mapping[str, PredicateEvaluator]) -> LoadReport:
+        configured = self._configuration.rules
+        report = load_rules(
+            *configured.paths,
+            compilers=self.compilers(),
+            schema=self._registry.schema,
+            strict=configured.strict,
+            runtimes=(NATIVE, *evaluators),
+        )
+        if configured.strict and report.errors:
+            raise _one_or_all(report.errors)
+        return report
+
+    def _detector(
+        self, report: LoadReport, evaluators: Mapping[str, PredicateEvaluator]
+    ) -> tuple[Detector, LoadReport]:
+        """Return a detector with all rules that their runtimes take, and those that they do not."""
+        while True:
+            try:
+                detector = Detector(
+                    report,
+                    schema=self._registry.schema,
+                    settings=self._configuration.events,
+                    evaluators=evaluators,
+                    runtime=self._configuration.engine.runtime,
+                )
+            except RuleError as error:
+                refused = error.context.get("rule")
+                kept = tuple(rule for rule in report.rules if rule.rule_id != refused)
+                if self._configuration.rules.strict or len(kept) == len(report.rules):
+                    raise
+                report = attrs.evolve(report, rules=kept, errors=(*report.errors, error))
+            else:
+                return detector, report
+
+    def _store(self) -> StateStore | None:
+        state = self._configuration.state
+        if state.type == FORGETFUL_STATE:
+            return None
+        return self._instance(self._registry.state_stores, "state", "", state.type, state.options)
+
+    def _instance(
+        self,
+        offers: Offers[ObjectT],
+        section: str,
+        name: str,
+        type_name: str,
+        options: Mapping[str, object],
+    ) -> ObjectT:
+        path = f"{section}.{name}" if name else section
+        offering = offers.resolve(type_name, f"{path}.type")
+        return self._create(offering, path, name or section, options)
+
+    def _optional(
+        self,
+        offering: Offering[ObjectT],
+        configured: Mapping[str, Mapping[str, object]],
+        *,
+        required: bool = False,
+    ) -> ObjectT | None:
+        """Return what is there without being named; a failure matters only if it is named."""
+        section = offering.interface.plural
+        try:
+            return self._create(
+                offering,
+                f"{section}.{offering.name}",
+                offering.name,
+                configured.get(offering.name, {}),
+            )
+        except KestrelError as error:
+            if required or offering.name in configured:
+                raise
+            kernel_logger(plugin=offering.plugin).warning("offer is broken", problem=str(error))
+            return None
+
+    def _create(
+        self, offering: Offering[ObjectT], path: str, instance: str, options: Mapping[str, object]
+    ) -> ObjectT:
+        counters = InstanceCounters()
+        self._counters[path] = counters
+        boundary = FaultBoundary(
+            offering.plugin, path, wait=self._aborting.wait, observer=self._faults
+        )
+        context = offering.context(instance, counters, self._folder(path))
+        return offering.create(options, path=path, context=context, boundary=boundary)
+
+    def _folder(self, path: str) -> Path | None:
+        """Return the private folder of an instance, made if need be."""
+        root = self._configuration.state.directory
+        if root is None:
+            return None
+        folder = root / path
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"{folder}: cannot be made: {error.strerror or error}"
+            raise ConfigurationError(problem, path="state.directory") from error
+        return folder
+
+    def _refuse_unknown(
+        self, offers: Offers[ObjectT], section: str, configured: Iterable[str]
+    ) -> None:
+        for name in configured:
+            if name not in offers:
+                offers.resolve(name, f"{section}.{name}")
+
+
+def _one_or_all(errors: Iterable[RuleError]) -> RuleError | ExceptionGroup[RuleError]:
+    listed = list(errors)
+    return listed[0] if len(listed) == 1 else ExceptionGroup("the rules have errors", listed)

@@ -1,0 +1,469 @@
+"""The engine: sources, through one detector, to outputs and actions.
+
+One thread for each source, one for each output, one for the actions, and the thread
+that calls `run`, which owns the detector; see `docs/explanation/threads.md`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Final, Self
+
+import attrs
+
+from kestrel_framework._assembly import Assembler, Assembly
+from kestrel_framework._pipeline.action_runner import ActionRunner
+from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
+from kestrel_framework._pipeline.bounded_queue import BoundedQueue, QueueClosedError
+from kestrel_framework._pipeline.source_reader import (
+    Delivery,
+    FromSource,
+    SourceEnded,
+    SourceReader,
+)
+from kestrel_framework._plugins.contexts import kernel_logger
+from kestrel_framework._plugins.registry import PluginRegistry
+from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
+from kestrel_framework.alert import Alert
+from kestrel_framework.config import Configuration
+from kestrel_framework.errors import KestrelError, OutputError, StateError
+from kestrel_framework.event import EventBatch
+from kestrel_framework.interfaces import Change, SupportsLiveness, SupportsProgress
+from kestrel_framework.rule import LoadReport, RuleSet
+
+__all__ = ["Engine", "EngineReport", "ExitStatus"]
+
+_CHECKPOINT_SECONDS: Final = 5.0
+_SNAPSHOT_KEY: Final = b"engine/detector"
+_POSITION_KEY: Final = b"engine/position/"
+
+
+class Engine:
+    """Runs a configuration once, from its first event to its last alert.
+
+    Sources that are not live are read one after the other in the order of the
+    configuration, so that the same inputs give the same bytes; live ones are read all the
+    while, in the order of arrival. Of each batch the order is: match, hand over the
+    alerts; now and then: wait until the outputs have delivered, commit, acknowledge.
+
+    Build one with `Engine.build`.
+    """
+
+    def __init__(
+        self, configuration: Configuration, assembly: Assembly, aborting: threading.Event
+    ) -> None:
+        settings = configuration.engine
+        self._settings = settings
+        self._assembly = assembly
+        self._detector = assembly.detector
+        self._detector.on_problem = ProblemLog()
+        self._aborting = aborting
+        self._record = RunRecord()
+        self._inbox: BoundedQueue[FromSource] = BoundedQueue(
+            settings.queue_batches * max(1, len(assembly.sources))
+        )
+        self._readers: dict[str, SourceReader] = {}
+        self._waiting: deque[str] = deque()
+        self._reading: set[str] = set()
+        self._writers = [
+            OutputWriter(name, output, settings.queue_alerts)
+            for name, output in assembly.outputs.items()
+        ]
+        self._actions = ActionRunner(assembly.actions, kernel_logger())
+        self._dispatcher = AlertDispatcher([*self._writers, self._actions])
+        self._positions: dict[str, str] = {}
+        self._unacknowledged: dict[str, str] = {}
+        self._watermarks: dict[str, int] = {}
+        self._checkpoint_at = 0.0
+        self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
+        self._stop_requested = False
+        # A SimpleQueue may be put into from a signal handler; a lock must not be taken there.
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._started = False
+        self._orderly = False
+
+    @classmethod
+    def build(
+        cls,
+        configuration: Configuration,
+        *,
+        plugins: Iterable[object] = (),
+        discover: bool = True,
+        rules: RuleSet | None = None,
+    ) -> Self:
+        """Return an engine that is ready to run; nothing is open yet.
+
+        Args:
+            configuration: What to run.
+            plugins: Plugin objects to use beside those that are found.
+            discover: Whether to look for installed plugins. What the kernel brings is
+                always there.
+            rules: The rules to run instead of those that the configuration names.
+
+        Raises:
+            ConfigurationError: the configuration asks for what is not there.
+            PluginError: a plugin that the configuration or `plugins` names failed.
+            RuleError: a rule is wrong, where the configuration is strict; or an
+                `ExceptionGroup` of them. Otherwise see `load_report`.
+        """
+        registry = PluginRegistry.load(
+            plugins,
+            discover=discover,
+            allow=configuration.plugins.allow,
+            deny=configuration.plugins.deny,
+        )
+        registry.require_working()
+        aborting = threading.Event()
+        assembly = Assembler(configuration, registry, aborting).assemble(rules)
+        return cls(configuration, assembly, aborting)
+
+    @property
+    def load_report(self) -> LoadReport:
+        """What loading the rules gave: also the errors of those that do not run."""
+        return self._assembly.load_report
+
+    @property
+    def plugins(self) -> PluginRegistry:
+        """The plugins and what they offer."""
+        return self._assembly.registry
+
+    @property
+    def statistics(self) -> dict[str, object]:
+        """The statistics so far, as `--stats` writes them. From any thread."""
+        assembly = self._assembly
+        statistics = self._record.statistics(self._detector.statistics, assembly.faults.counts)
+        statistics["rules"] = {
+            "loaded": len(self._detector.rules),
+            "rejected": len({_place(error) for error in assembly.load_report.errors}),
+        }
+        statistics["outputs"] = {
+            writer.name: attrs.asdict(writer.counts) for writer in self._writers
+        }
+        statistics["actions"] = dict(self._actions.outcomes)
+        statistics["counters"] = {
+            path: dict(counts)
+            for path, counters in assembly.counters.items()
+            if (counts := counters.read())
+        }
+        return statistics
+
+    def progress(self) -> tuple[int, int] | None:
+        """Return (done, total) of all sources, or None where one does not know. From any thread."""
+        done = total = 0
+        for source in self._assembly.sources.values():
+            part = source.progress() if isinstance(source, SupportsProgress) else None
+            if part is None:
+                return None
+            done, total = done + part[0], total + part[1]
+        return done, total
+
+    def run(self) -> EngineReport:
+        """Read all sources to their ends, or until `stop`, and return what became of it.
+
+        Blocks. Whatever happens, also an exception, everything is closed in reverse order,
+        and what does not close in time is left behind and reported.
+
+        Raises:
+            KestrelError: the engine has run before.
+        """
+        if self._started:
+            raise KestrelError("an engine runs once; build another one")
+        self._started = True
+        self._record.start()
+        watcher = threading.Thread(target=self._watch, name="stop watcher", daemon=True)
+        watcher.start()
+        try:
+            if self._open():
+                self._process()
+        finally:
+            self._shut_down()
+            self._ended.set()
+            self._wake.put(False)
+            watcher.join()
+        return self._record.report(self.statistics)
+
+    def stop(self) -> None:
+        """Have `run` finish what has been read, deliver, and return. Does not wait.
+
+        From any thread and from signal handlers, any number of times, also before `run`.
+        """
+        self._stop_requested = True
+        self._wake.put(True)
+
+    def replace_rules(self, rules: RuleSet) -> Future[None]:
+        """Go on with other rules from the next batch on.
+
+        Compiling happens in the engine's thread, between two batches; the rules so far
+        stay in force if it fails. From any thread.
+
+        Returns:
+            Done when the new rules are in force; with a `RuleError` where they cannot be
+            loaded, or a `KestrelError` where the engine ended before.
+        """
+        done: Future[None] = Future()
+        self._replacements.put((rules, done))
+        if self._ended.is_set():
+            self._refuse_replacements()
+        return done
+
+    # --- starting -------------------------------------------------------------------
+
+    def _open(self) -> bool:
+        """Open what alerts need, and say whether everything is there."""
+        try:
+            self._restore()
+        except StateError as error:
+            self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+            return False
+        for writer in self._writers:
+            writer.start()
+        unopened = [writer for writer in self._writers if not self._is_open(writer)]
+        if unopened:
+            return False
+        self._actions.start()
+        for name, source in self._assembly.sources.items():
+            self._readers[name] = SourceReader(
+                name,
+                source,
+                self._inbox,
+                batch_size=self._settings.batch_size,
+                read_timeout=self._settings.read_timeout,
+                position=self._positions.get(name),
+            )
+        return True
+
+    def _is_open(self, writer: OutputWriter) -> bool:
+        try:
+            while not writer.wait_open(self._settings.read_timeout):
+                if self._stop_requested:
+                    return False
+        except OutputError as error:
+            self._record.fail(error, ExitStatus.OUTPUT_FAILED, output=writer.name)
+            return False
+        return True
+
+    def _restore(self) -> None:
+        store = self._assembly.store
+        if store is None:
+            return
+        names = list(self._assembly.sources)
+        keys = [_SNAPSHOT_KEY, *(_position_key(name) for name in names)]
+        stored = store.get_many(keys)
+        if _SNAPSHOT_KEY in stored:
+            self._detector.restore(stored[_SNAPSHOT_KEY].value)
+        for name in names:
+            position = stored.get(_position_key(name))
+            if position is not None:
+                self._positions[name] = position.value.decode()
+
+    # --- running --------------------------------------------------------------------
+
+    def _process(self) -> None:
+        for name, source in self._assembly.sources.items():
+            if isinstance(source, SupportsLiveness) and not source.live:
+                self._waiting.append(name)
+            else:
+                self._begin(name)
+        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
+        complete = True
+        finite: str | None = None
+        while True:
+            if finite not in self._reading and self._waiting and not self._stop_requested:
+                finite = self._waiting.popleft()
+                self._begin(finite)
+            if not self._reading:
+                break
+            try:
+                item = self._inbox.get()
+            except QueueClosedError:
+                break
+            self._replace_rules()
+            if isinstance(item, SourceEnded):
+                complete = self._end_of(item) and complete
+            elif isinstance(item, Delivery):
+                self._take(item)
+            if time.monotonic() >= self._checkpoint_at:
+                self._checkpoint()
+        if complete and not self._stop_requested:
+            error = self._attempt(self._detector.finish)
+            if error is not None:
+                self._record.fail(error, ExitStatus.INPUT_FAILED)
+        self._orderly = True
+
+    def _begin(self, name: str) -> None:
+        if not self._stop_requested:
+            self._reading.add(name)
+            self._readers[name].start()
+
+    def _end_of(self, ended: SourceEnded) -> bool:
+        """Take note that a source ended, and say whether it was read completely."""
+        self._reading.discard(ended.source)
+        self._watermarks.pop(ended.source, None)
+        if ended.error is None:
+            return True
+        self._record.fail(ended.error, ExitStatus.INPUT_FAILED, source=ended.source)
+        if not ended.opened:
+            self.stop()
+        return False
+
+    def _take(self, delivery: Delivery) -> None:
+        name, batch = delivery.source, delivery.batch
+        error = self._attempt(lambda: self._detector.feed(self._stamped(name, batch)))
+        if error is None and batch.watermark is not None:
+            self._watermarks[name] = max(batch.watermark, self._watermarks.get(name, 0))
+            error = self._attempt(self._advance)
+        if error is not None:
+            self._record.lose("not_processed", len(batch))
+            self._record.fail(error, ExitStatus.INPUT_FAILED, source=name, events=len(batch))
+        if batch.position is not None:
+            self._positions[name] = batch.position
+            self._unacknowledged[name] = batch.position
+
+    def _attempt(self, work: Callable[[], Iterable[Alert]]) -> KestrelError | None:
+        """Dispatch what `work` finds, and return why that failed: the engine goes on."""
+        try:
+            self._dispatch(work())
+        except KestrelError as error:
+            return error
+        except Exception as raised:  # noqa: BLE001 - a fault here must not end the protection
+            failure = KestrelError(f"matching failed: {type(raised).__name__}: {raised}")
+            failure.__cause__ = raised
+            return failure
+        return None
+
+    def _stamped(self, source: str, batch: EventBatch) -> EventBatch:
+        """Return the batch with a stream that no other source has, and no watermark of its own."""
+        stream = source if batch.stream is None else f"{source}/{batch.stream}"
+        first = None if batch.stream is None else batch.first_offset
+        return attrs.evolve(batch, stream=stream, first_offset=first, watermark=None)
+
+    def _advance(self) -> list[Alert]:
+        """Let time go on to where no source will bring anything older."""
+        if self._waiting or not self._reading <= self._watermarks.keys():
+            return []
+        return self._detector.advance(min(self._watermarks.values()))
+
+    def _dispatch(self, alerts: Iterable[Alert]) -> None:
+        now = time.time_ns()
+        self._dispatcher.dispatch(
+            [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
+        )
+
+    def _replace_rules(self) -> None:
+        while True:
+            try:
+                rules, done = self._replacements.get_nowait()
+            except queue.Empty:
+                return
+            if not done.set_running_or_notify_cancel():
+                continue
+            try:
+                self._detector.replace(rules)
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+    def _checkpoint(self) -> None:
+        """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
+
+        Then another run, or the source, begins again before it: at least once.
+        """
+        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
+        if not self._dispatcher.drain(self._settings.close_timeout):
+            return
+        if any(writer.counts.undelivered for writer in self._writers):
+            return
+        try:
+            self._commit()
+        except StateError as error:
+            self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+            self.stop()
+            return
+        for name, position in self._unacknowledged.items():
+            self._readers[name].acknowledge(position)
+        self._unacknowledged.clear()
+
+    def _commit(self) -> None:
+        store = self._assembly.store
+        if store is not None:
+            changes = [Change(_SNAPSHOT_KEY, self._detector.snapshot())]
+            changes += [
+                Change(_position_key(name), position.encode())
+                for name, position in self._unacknowledged.items()
+            ]
+            store.commit(changes)
+
+    # --- stopping -------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Carry out `stop` in a thread that may wait, unlike a signal handler."""
+        if not self._wake.get():
+            return
+        for reader in list(self._readers.values()):
+            reader.stop()
+        if not self._ended.wait(self._settings.close_timeout):
+            self._aborting.set()
+            self._inbox.close()
+            self._dispatcher.abort()
+
+    def _shut_down(self) -> None:
+        """Close everything, the last opened first, within the time for closing."""
+        timeout = self._settings.close_timeout
+        for reader in self._readers.values():
+            reader.stop()
+        if self._orderly:
+            self._checkpoint()
+        self._inbox.close()
+        for reader in self._readers.values():
+            reader.finish()
+        deadline = time.monotonic() + timeout
+        for name, reader in reversed(self._readers.items()):
+            if not reader.join(max(0.0, deadline - time.monotonic())):
+                self._left_behind(f"the source `{name}`", ExitStatus.FINE)
+        for name in self._dispatcher.close(timeout):
+            self._left_behind(f"the output `{name}`", ExitStatus.OUTPUT_FAILED)
+        for writer in self._writers:
+            if undelivered := writer.counts.undelivered:
+                error = writer.error or OutputError("the alerts were not taken in time")
+                self._record.fail(
+                    error,
+                    ExitStatus.OUTPUT_FAILED,
+                    output=writer.name,
+                    undelivered=undelivered,
+                )
+        for reader in self._readers.values():
+            if reader.discarded:
+                self._record.lose("not_taken_in_time", reader.discarded)
+        self._record.end()
+        if self._assembly.store is not None:
+            self._assembly.store.close()
+        self._refuse_replacements()
+
+    def _left_behind(self, what: str, status: ExitStatus) -> None:
+        problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
+        self._record.fail(KestrelError(f"{what} {problem}"), status)
+
+    def _refuse_replacements(self) -> None:
+        while True:
+            try:
+                _, done = self._replacements.get_nowait()
+            except queue.Empty:
+                return
+            if done.set_running_or_notify_cancel():
+                done.set_exception(KestrelError("the engine has ended"))
+
+
+def _position_key(source: str) -> bytes:
+    return _POSITION_KEY + source.encode()
+
+
+def _place(error: KestrelError) -> str:
+    location = getattr(error, "location", None)
+    return location.path if location is not None else str(error)
