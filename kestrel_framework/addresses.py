@@ -14,13 +14,17 @@ from typing import Final, TypeAlias
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LONGEST_ADDRESS: Final = 64
+_FIRST_IPV4: Final = 0xFFFF << 32
 
 
 @lru_cache(maxsize=8192)
-def parse_address(text: str) -> tuple[int, int] | None:
-    """Return (4 or 6, the address as a number), or None for what is no address."""
+def parse_address(text: str) -> int | None:
+    """Return an address as a number of 128 bits, or None for what is no address.
+
+    IPv4 addresses have their place among the others, at `::ffff:0:0`.
+    """
     address = _address(text)
-    return None if address is None else (address.version, int(address))
+    return None if address is None else _number(address)
 
 
 def canonical_address(text: str) -> str | None:
@@ -32,25 +36,20 @@ def canonical_address(text: str) -> str | None:
 def compile_networks(networks: Sequence[str]) -> Callable[[str], bool]:
     """Return a test whether a text is an address in one of `networks`.
 
-    Host bits are allowed (`10.6.48.157/8`).
+    Host bits are allowed (`10.6.48.157/8`). An IPv4 address is also in the IPv6
+    networks around `::ffff:0:0/96`, such as `::/0`.
 
     Raises:
         ValueError: a text is not a network.
     """
-    ranges: list[tuple[int, int, int]] = []
+    ranges = []
     for text in networks:
         network = ipaddress.ip_network(text, strict=False)
-        first, last = _plain(network.network_address), _plain(network.broadcast_address)
-        if first.version != last.version:
-            first, last = network.network_address, network.broadcast_address
-            ranges.append((4, 0, 2**32 - 1))
-        ranges.append((first.version, int(first), int(last)))
+        ranges.append((_number(network.network_address), _number(network.broadcast_address)))
 
     def contains(text: str) -> bool:
-        if (address := parse_address(text)) is None:
-            return False
-        version, number = address
-        return any(v == version and low <= number <= high for v, low, high in ranges)
+        number = parse_address(text)
+        return number is not None and any(low <= number <= high for low, high in ranges)
 
     return contains
 
@@ -59,11 +58,12 @@ def _address(text: str) -> _Address | None:
     if len(text) > _LONGEST_ADDRESS or not text.isascii():
         return None
     try:
-        return _plain(ipaddress.ip_address(text.partition("%")[0] if ":" in text else text))
+        address = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
-
-
-def _plain(address: _Address) -> _Address:
     inside = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return inside or address
+
+
+def _number(address: _Address) -> int:
+    return int(address) + (_FIRST_IPV4 if address.version == 4 else 0)

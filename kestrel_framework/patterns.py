@@ -39,7 +39,10 @@ def compile_wildcard(pattern: str) -> TextTester:
 
 def compile_wildcards(patterns: Sequence[str]) -> TextTester:
     """Return a test of a whole text against several wildcards, of which one must match."""
-    exact, prefixes, suffixes = set(), [], []
+    exact: set[str] = set()
+    prefixes: list[str] = []
+    suffixes: list[str] = []
+    substrings: list[str] = []
     others: list[TextTester] = []
     for pattern in dict.fromkeys(patterns):
         body = pattern.strip("*")
@@ -52,23 +55,16 @@ def compile_wildcards(patterns: Sequence[str]) -> TextTester:
         elif not pattern.endswith("*"):
             suffixes.append(body)
         else:
-            others.append(compile_wildcard(pattern))
-    return _some_of(frozenset(exact), tuple(prefixes), tuple(suffixes), tuple(others))
-
-
-def _some_of(
-    exact: frozenset[str],
-    prefixes: tuple[str, ...],
-    suffixes: tuple[str, ...],
-    others: tuple[TextTester, ...],
-) -> TextTester:
-    if len(others) == 1 and not exact and not prefixes and not suffixes:
-        return others[0]
+            substrings.append(body)
+    starts, ends = tuple(prefixes), tuple(suffixes)
 
     def matches(text: str) -> bool:
-        if text in exact or text.startswith(prefixes) or text.endswith(suffixes):
+        if text in exact or text.startswith(starts) or text.endswith(ends):
             return True
-        return any(test(text) for test in others)
+        for part in substrings:
+            if part in text:
+                return True
+        return any(test(text) for test in others) if others else False
 
     return matches
 

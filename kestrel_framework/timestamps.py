@@ -200,5 +200,6 @@ def _time(hour: str | None, minute: str | None, second: str | None) -> int:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value[:40]}"' if isinstance(value, str) else repr(value)[:40]
-    return text if isinstance(value, (str, float)) else f"a value of type {type(value).__name__}"
+    if isinstance(value, str):
+        return f'"{value[:40]}"'
+    return repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"

@@ -22,6 +22,7 @@ Values: TypeAlias = Sequence[Scalar]
 Cells: TypeAlias = list[Values | None]
 CellReader: TypeAlias = Callable[[Cells, Document], Values]
 
+_TEXT = frozenset((str,))
 _TEXT_TYPES = (FieldType.KEYWORD, FieldType.IP, FieldType.VERSION)
 _OWN_TYPES = (None, FieldType.OBJECT)
 
@@ -129,6 +130,9 @@ def _field_reader(number: int, field: Field) -> CellReader:
             if plain_text and type(value) is str:
                 cells[number] = result = (value,)
                 return result
+            if plain_text and type(value) is list and _TEXT.issuperset(map(type, value)):
+                cells[number] = several = tuple(value)
+                return several
         if value is None and null_is_missing:
             cells[number] = nothing = ()
             return nothing
