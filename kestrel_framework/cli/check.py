@@ -11,6 +11,7 @@ import click
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.languages import all_compilers, load_registry
+from kestrel_framework.cli.log_lines import log_to_stderr
 from kestrel_framework.cli.messages import note, printable, rule_error_text
 from kestrel_framework.cli.options import configuration_options, format_option, read_configuration
 from kestrel_framework.cli.progress import progress
@@ -37,6 +38,7 @@ def command(
     With --format json there is one object a rule file. Exit code 1 says that a
     rule is not fine, or that there is none.
     """
+    log_to_stderr()
     configuration = read_configuration(
         config_file, assignments, {"rules.strict": ("--strict", strict or None)}
     )
@@ -46,7 +48,7 @@ def command(
     with progress("checking", "files") as show:
         for file in read_packs(
             paths,
-            compilers=all_compilers(registry, configuration),
+            compilers=all_compilers(configuration, registry),
             schema=registry.schema,
             strict=configuration.rules.strict,
             runtimes=registry.evaluators.names(),

@@ -1,11 +1,13 @@
-"""The rule languages that are installed, ready to compile."""
+"""The installed plugins and rule languages, for commands that run no engine."""
 
 from __future__ import annotations
 
+import threading
+
+from kestrel_framework._assembly import Assembler
 from kestrel_framework._plugins.registry import PluginRegistry
-from kestrel_framework.cli.messages import note
 from kestrel_framework.config import Configuration
-from kestrel_framework.errors import ConfigurationError, KestrelError
+from kestrel_framework.errors import ConfigurationError
 from kestrel_framework.interfaces import RuleCompiler
 
 
@@ -21,38 +23,29 @@ def load_registry(configuration: Configuration) -> PluginRegistry:
     return registry
 
 
-def all_compilers(registry: PluginRegistry, configuration: Configuration) -> list[RuleCompiler]:
-    """Return a compiler for each language; one that cannot be made is noted, and left out.
+def all_compilers(configuration: Configuration, registry: PluginRegistry) -> list[RuleCompiler]:
+    """Return a compiler for each installed language.
 
     Raises:
-        ConfigurationError: a language that the configuration names cannot be made.
+        ConfigurationError: one that the configuration names cannot be made.
     """
-    compilers = []
-    for language in registry.compilers.names():
-        try:
-            compilers.append(compiler_for(registry, configuration, language))
-        except KestrelError as error:
-            if language in configuration.compilers:
-                raise
-            note(f"kestrel: warning: {error}")
-    unknown = [name for name in configuration.compilers if name not in registry.compilers]
-    for name in unknown:
-        registry.compilers.resolve(name, f"compilers.{name}")
-    return compilers
+    return Assembler(configuration, registry, threading.Event()).compilers()
 
 
 def compiler_for(
-    registry: PluginRegistry, configuration: Configuration, language: str
+    language: str, configuration: Configuration, registry: PluginRegistry
 ) -> RuleCompiler:
-    """Return the compiler for a language.
+    """Return the compiler of a language.
 
     Raises:
-        ConfigurationError: nobody compiles it, or its options are wrong.
-        PluginError: the plugin failed.
+        ConfigurationError: there is none, or it cannot be made.
     """
-    if not registry.compilers.names():
-        problem = f"no installed plugin compiles `{language}`; install kestrel-{language}"
-        raise ConfigurationError(problem)
-    offering = registry.compilers.resolve(language)
-    options = configuration.compilers.get(language, {})
-    return offering.create(options, path=f"compilers.{language}")
+    for compiler in all_compilers(configuration, registry):
+        if compiler.language == language:
+            return compiler
+    try:
+        registry.compilers.resolve(language)
+    except ConfigurationError as error:
+        problem = f"{error.problem}; the plugin for it may be called kestrel-{language}"
+        raise ConfigurationError(problem) from error
+    raise ConfigurationError(f"the compiler for `{language}` cannot be made; see above")

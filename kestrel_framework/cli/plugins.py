@@ -8,6 +8,7 @@ import click
 
 from kestrel_framework._plugins.registry import PluginRecord, PluginRegistry
 from kestrel_framework.cli.json_lines import print_json, print_text
+from kestrel_framework.cli.log_lines import log_to_stderr
 from kestrel_framework.cli.messages import printable
 from kestrel_framework.cli.options import configuration_options, format_option, read_configuration
 
@@ -17,6 +18,7 @@ from kestrel_framework.cli.options import configuration_options, format_option, 
 @configuration_options
 def command(output_format: str, config_file: Path | None, assignments: tuple[str, ...]) -> int:
     """List every installed plugin: version, API, what it offers, and why it is broken."""
+    log_to_stderr()
     plugins = read_configuration(config_file, assignments).plugins
     records = PluginRegistry.load(allow=plugins.allow, deny=plugins.deny).plugins
     if output_format == "json":

@@ -12,6 +12,7 @@ from kestrel_framework.cli.event_files import read_documents
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.languages import compiler_for, load_registry
+from kestrel_framework.cli.log_lines import log_to_stderr
 from kestrel_framework.cli.messages import ProblemPrinter, note, printable, rule_error_text
 from kestrel_framework.cli.options import (
     ListCommand,
@@ -102,6 +103,7 @@ def command(
     Events are sorted by time and tiebreaker first. With --format json there is
     one object a result: its events, null for a missing step, and its join keys.
     """
+    log_to_stderr()
     configuration = read_configuration(
         config_file,
         assignments,
@@ -113,7 +115,7 @@ def command(
         },
     )
     schema = search_schema(schema_file)
-    compiler = compiler_for(load_registry(configuration), configuration, language)
+    compiler = compiler_for(language, configuration, load_registry(configuration))
     options = {"dialect": dialect} if dialect is not None else {}
     if case_sensitive is not None:
         options["case"] = "sensitive" if case_sensitive else "insensitive"

@@ -20,6 +20,7 @@ from kestrel_framework._plugins.error_handling import HandlerChain
 from kestrel_framework._plugins.faults import Failed, FaultBoundary
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.languages import load_registry
+from kestrel_framework.cli.log_lines import log_to_stderr
 from kestrel_framework.cli.messages import note, print_error
 from kestrel_framework.cli.options import configuration_options, read_configuration
 from kestrel_framework.cli.progress import Progress, progress
@@ -71,6 +72,7 @@ def command(
     if output.endswith(_COMPRESSED):
         problem = f"{output}: a capture is written as it is; compress it when it is finished"
         raise ConfigurationError(problem)
+    log_to_stderr()
     boundary, source = _source(configuration, source_type)
     stop = threading.Event()
     recording = _Recording(source, boundary, configuration, stop)

@@ -1,0 +1,277 @@
+"""`kestrel run`: match events against rules, and write alerts."""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import attrs
+import click
+
+from kestrel_framework.cli.exit_codes import ExitCode
+from kestrel_framework.cli.log_lines import BROKEN_PIPE, log_to_stderr
+from kestrel_framework.cli.messages import note, rule_error_text, stderr_is_terminal
+from kestrel_framework.cli.options import (
+    ListCommand,
+    ListOption,
+    configuration_options,
+    format_option,
+    read_configuration,
+)
+from kestrel_framework.cli.progress import progress
+from kestrel_framework.cli.signals import on_interrupt
+from kestrel_framework.cli.source_choice import instance_name, source_settings, sources_of_type
+from kestrel_framework.config import Configuration, SectionConfig
+from kestrel_framework.engine import Engine, EngineReport, ExitStatus
+from kestrel_framework.errors import ConfigurationError, OutputError
+from kestrel_framework.rule import LoadReport
+
+_FORGETFUL_STATE: Final = "memory"
+_STANDARD_OUTPUT: Final = "-"
+_SHOWN_ERRORS: Final = 20
+_PROGRESS_SECONDS: Final = 0.2
+
+
+@click.command("run", cls=ListCommand)
+@click.option("--source", "source_type", metavar="TYPE", help="The type of the source to read.")
+@click.option(
+    "--rules",
+    "rule_paths",
+    cls=ListOption,
+    metavar="PATH",
+    help="Rule files, folders and .tar.gz archives, instead of those of the configuration. "
+    "Several may follow.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    cls=ListOption,
+    metavar="FILE",
+    help="Files of JSON lines, read in this order; .gz and .zst work; - is standard input. "
+    "Several may follow.",
+)
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="jsonl:FILE|-",
+    help="Where alerts go, instead of the outputs of the configuration: a file to add them to, "
+    "or - for JSON lines on standard output. May be repeated.",
+)
+@click.option("--runtime", metavar="NAME", help="The runtime that evaluates predicates.")
+@click.option(
+    "--state",
+    "state_directory",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A private folder for the state store and for plugins.",
+)
+@click.option(
+    "--stats",
+    "stats_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the statistics as one JSON object when the run ends.",
+)
+@click.option("--strict", is_flag=True, help="Do not start if any rule has an error.")
+@format_option
+@configuration_options
+def command(
+    source_type: str | None,
+    rule_paths: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    runtime: str | None,
+    state_directory: Path | None,
+    stats_file: Path | None,
+    strict: bool,
+    output_format: str,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+) -> int:
+    """Match events against rules, and write one alert a line.
+
+    Reads the input to its end, or a live source until SIGINT or SIGTERM: what
+    has been read is then finished, and delivered.
+    """
+    options: dict[str, tuple[str, object]] = {
+        "rules.paths": ("--rules", list(rule_paths) or None),
+        "rules.strict": ("--strict", strict or None),
+        "engine.runtime": ("--runtime", runtime),
+        "state.directory": ("--state", state_directory),
+    }
+    for key, value in source_settings(source_type, assignments).items():
+        options[key] = ("--source", value)
+    configuration = read_configuration(config_file, assignments, options)
+    configuration = attrs.evolve(
+        configuration,
+        sources=_sources(configuration, source_type, inputs),
+        outputs=_outputs(configuration, outputs, output_format),
+    )
+    log_to_stderr()
+    if state_directory is not None and configuration.state.type == _FORGETFUL_STATE:
+        note(
+            f"kestrel: warning: the state store `memory` keeps nothing in {state_directory}: "
+            "this run does not go on where another ended"
+        )
+    with ExitStack() as stack:
+        stats = stack.enter_context(_stats_output(stats_file)) if stats_file else None
+        engine = Engine.build(configuration)
+        if not _report_rules(engine.load_report, configuration):
+            return ExitCode.NOT_FINE
+        stack.enter_context(on_interrupt(engine.stop))
+        stack.enter_context(_stopping_without_reader(engine))
+        if stderr_is_terminal() and not sys.stdout.isatty():
+            stack.enter_context(_progress_of(engine))
+        report = engine.run()
+        if stats is not None:
+            _write_stats(stats, stats_file, report)
+    _summarise(report)
+    return _exit_code(report)
+
+
+def _sources(
+    configuration: Configuration, source_type: str | None, inputs: tuple[str, ...]
+) -> Mapping[str, SectionConfig]:
+    """Return what is read: what the command line says, else what the configuration does."""
+    if source_type is None and not inputs:
+        if not configuration.sources:
+            raise ConfigurationError("nothing to read: give --input FILE or --source TYPE")
+        return configuration.sources
+    chosen = sources_of_type(configuration, source_type or "jsonl")
+    if not inputs:
+        return chosen
+    section = next(iter(chosen.values()))
+    options = {key: value for key, value in section.options.items() if key != "path"}
+    name = instance_name(section.type)
+    return {name: SectionConfig(section.type, options | {"paths": list(inputs)})}
+
+
+def _outputs(
+    configuration: Configuration, outputs: tuple[str, ...], output_format: str
+) -> Mapping[str, SectionConfig]:
+    """Return where alerts go: where the command line says, else where the configuration does."""
+    chosen = dict(configuration.outputs)
+    if outputs:
+        chosen = {f"output-{number}": _output(text) for number, text in enumerate(outputs, 1)}
+    elif output_format == "json":
+        chosen = {name: one for name, one in chosen.items() if one.type != "console"}
+    to_stdout = SectionConfig("jsonl", {"path": _STANDARD_OUTPUT})
+    if output_format == "json" and to_stdout not in chosen.values():
+        chosen["stdout"] = to_stdout
+    return chosen or {"console": SectionConfig("console")}
+
+
+def _output(text: str) -> SectionConfig:
+    """Read `jsonl:FILE`, or `-`."""
+    kind, colon, path = text.partition(":")
+    if text == _STANDARD_OUTPUT:
+        kind, path = "jsonl", _STANDARD_OUTPUT
+    elif not (kind and colon and path):
+        raise ConfigurationError(f"--output: expected `jsonl:FILE` or `-`, not `{text}`")
+    return SectionConfig(kind, {"path": path})
+
+
+def _report_rules(report: LoadReport, configuration: Configuration) -> bool:
+    """Say which rules do not run, and whether there is anything left to run."""
+    for error in report.errors[:_SHOWN_ERRORS]:
+        note(rule_error_text(error, "error"))
+    left_out = len(report.errors) - _SHOWN_ERRORS
+    if left_out > 0:
+        note(f"kestrel: {left_out} more errors; `kestrel check` shows all of them")
+    if report.warnings:
+        note(f"kestrel: {len(report.warnings)} warnings in rules; `kestrel check` shows them")
+    if report.errors:
+        note(f"kestrel: {len(report.rules)} rules run; those with errors do not")
+    if not report.rules:
+        if configuration.rules.paths:
+            note("kestrel: no rule is left to run")
+            return False
+        note("kestrel: warning: there are no rules: give --rules PATH")
+    return True
+
+
+@contextmanager
+def _stopping_without_reader(engine: Engine) -> Iterator[None]:
+    """Stop the engine when standard output is a pipe that nobody reads any more."""
+    over = threading.Event()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(1, 0)  # errors and hang-ups are always told
+        while not over.wait(_PROGRESS_SECONDS):
+            if poll.poll(0):
+                engine.stop()
+                return
+
+    watcher = threading.Thread(target=watch, name="reader of stdout", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+@contextmanager
+def _progress_of(engine: Engine) -> Iterator[None]:
+    """Show how far the sources are."""
+    over = threading.Event()
+
+    def watch() -> None:
+        with progress("reading") as show:
+            while not over.wait(_PROGRESS_SECONDS):
+                if (now := engine.progress()) is not None:
+                    show(*now)
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+@contextmanager
+def _stats_output(path: Path) -> Iterator[IO[str]]:
+    """Open the file for the statistics at once, so that a wrong name is told before the run."""
+    try:
+        file = path.open("w", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written: {error}") from error
+    with file:
+        yield file
+
+
+def _write_stats(file: IO[str], path: Path | None, report: EngineReport) -> None:
+    try:
+        json.dump(dict(report.statistics), file)
+        file.write("\n")
+        file.flush()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _summarise(report: EngineReport) -> None:
+    statistics = report.statistics
+    parts = [f"{statistics['events']} events", f"{statistics['alerts']} alerts"]
+    for name in ("skipped", "lost"):
+        causes = statistics[f"{name}_by_cause"]
+        if isinstance(causes, Mapping) and causes:
+            counts = ", ".join(f"{cause} {count}" for cause, count in causes.items())
+            parts.append(f"{statistics[name]} {name} ({counts})")
+    note(f"kestrel: {', '.join(parts)} in {statistics['seconds']} s")
+
+
+def _exit_code(report: EngineReport) -> ExitCode:
+    failures = [failure for failure in report.failures if str(failure) != BROKEN_PIPE]
+    if report.exit_status is ExitStatus.FINE or (report.failures and not failures):
+        return ExitCode.FINE
+    return ExitCode.INPUT_OR_OUTPUT
