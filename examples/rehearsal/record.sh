@@ -43,12 +43,9 @@ STAGE
 (cd / && exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin sh "$stage/stage.sh" "$@") &
 actors=$!
 
-cat > "$stage/kestrel.toml" << CONFIGURATION
-[sources.rehearsal]
-type = "proc-events"
-root_pid = $actors
-CONFIGURATION
-"$KESTREL" record --config "$stage/kestrel.toml" --source rehearsal --output "$output" &
+# A process that lives for a millisecond is seen whole only by a recorder that never waits.
+chrt --fifo 10 "$KESTREL" record --source proc-events --set "sources.proc-events.root_pid=$actors" \
+    --output "$stage/capture.ndjson" &
 recorder=$!
 
 sleep 2 # the recorder reads the processes that exist
@@ -59,3 +56,4 @@ kill -INT "$recorder"
 wait "$recorder"
 echo end > "$stage/end"
 wait "$actors"
+gzip -9 -n -c "$stage/capture.ndjson" > "$output"

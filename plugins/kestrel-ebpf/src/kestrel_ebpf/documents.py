@@ -16,10 +16,6 @@ from kestrel_framework.values import format_timestamp
 
 DATASET: Final = "proc-events"
 
-_IMAGE_FIELDS: Final = frozenset(
-    ("name", "executable", "args", "args_count", "command_line", "working_directory")
-)
-
 
 @attrs.frozen
 class Host:
@@ -132,14 +128,6 @@ class DocumentBuilder:
 
     def _time(self, monotonic_ns: int) -> str:
         return format_timestamp(self._clock.time_of_day(monotonic_ns))
-
-
-def without_image(document: Document) -> Document:
-    """Return an exec document without the program, because another one was read."""
-    process = document["process"]
-    assert isinstance(process, Mapping)
-    kept = {name: value for name, value in process.items() if name not in _IMAGE_FIELDS}
-    return {**document, "process": kept}
 
 
 def _image_fields(image: Image) -> dict[str, object]:

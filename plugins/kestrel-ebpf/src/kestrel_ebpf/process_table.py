@@ -167,16 +167,13 @@ class ProcessTable:
             )
         )
 
-    def executed(
-        self, message: Executed, *, superseded: bool
-    ) -> tuple[Process, Observation | None]:
-        """Hear of a new program; return the process, and what /proc shows of it.
+    def executed(self, message: Executed, observation: Observation | None) -> Process:
+        """Hear of a new program, and of what /proc showed after that; return the process.
 
-        Nothing is read where the execution is `superseded` by a later one already, and
-        nothing believed of a process that began after the event: the program is unknown then.
+        Without an observation, or with one of a process that began after the event,
+        the program is unknown.
         """
         now = message.envelope.monotonic_ns
-        observation = None if superseded else self._filesystem.observe(message.process_id)
         if observation is not None and not self._began_by(observation.stat.start_ticks, now):
             observation = None
         process = self._processes.get(message.process_id)
@@ -188,7 +185,7 @@ class ProcessTable:
         else:
             _refresh(process, observation)
         process.threads = {message.process_id}
-        return process, observation
+        return process
 
     def credentials_changed(self, message: UserChanged | GroupChanged) -> Process:
         """Hear of new user or group ids; return the process, which has them now."""

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from kestrel_ebpf.account_names import AccountNames
-from kestrel_ebpf.documents import DATASET, DocumentBuilder, Host, without_image
+from kestrel_ebpf.documents import DATASET, DocumentBuilder, Host
 from kestrel_ebpf.kernel_clock import KernelClock
 from kestrel_ebpf.netlink.proc_connector import ProcConnector
 from kestrel_ebpf.netlink.proc_messages import (
@@ -24,7 +24,7 @@ from kestrel_ebpf.netlink.proc_messages import (
     SessionBegun,
     UserChanged,
 )
-from kestrel_ebpf.proc_filesystem import ProcFilesystem
+from kestrel_ebpf.proc_filesystem import Observation, ProcFilesystem
 from kestrel_ebpf.process_table import Process, ProcessTable
 from kestrel_framework.errors import InputError
 from kestrel_framework.event import Document, EventBatch
@@ -67,6 +67,27 @@ class ProcEventsConfig:
     )
 
 
+@attrs.frozen
+class _Sight:
+    """A look at a process after it executed a program; `seen_at` is just after, monotonic."""
+
+    message: Executed
+    observation: Observation | None
+    seen_at: int
+
+
+@attrs.frozen
+class _Arrival:
+    """Messages in the order of their time, and a look at each process that executed one.
+
+    The message of a sight is the last execution of its process; those before it
+    cannot be looked at any more.
+    """
+
+    messages: Sequence[ProcMessage]
+    sights: Mapping[int, _Sight]
+
+
 class ProcEventsSource:
     """Reads processes as they begin, change and end, on a live Linux host.
 
@@ -83,7 +104,7 @@ class ProcEventsSource:
         self._config = config
         self._context = context
         self._connector = ProcConnector(config.receive_buffer_bytes)
-        self._messages: list[ProcMessage] = []
+        self._waiting = _Arrival((), {})
         self._stream = ""
         self._offset = 0
         self._behind = False
@@ -109,18 +130,16 @@ class ProcEventsSource:
 
     def read(self, max_events: int, timeout: float) -> EventBatch | None:
         """Return what has happened; never `None`, since a host never ends."""
-        messages = self._messages or self._connector.receive(max_events, timeout)
+        arrival = self._waiting if self._waiting.messages else self._receive(max_events, timeout)
         if self._clock.synchronise():
             self._context.logger.warning("the time of day was set; later events follow it")
-        documents, observed = self._interpret(messages)
         drained_at = self._clock.now()
-        self._messages = self._connector.receive(max_events, 0.0)
-        self._withdraw_later_images(documents, observed)
-        lost = self._take_losses()
+        self._waiting = self._receive(max_events, 0.0)
+        documents = [self._document(message, arrival) for message in arrival.messages]
         batch = EventBatch(
             documents=[document for document in documents if document is not None],
-            lost=lost,
-            watermark=self._watermark(messages, drained_at),
+            lost=self._take_losses(),
+            watermark=self._watermark(drained_at),
             stream=self._stream,
             first_offset=self._offset,
             origin=DATASET,
@@ -143,8 +162,9 @@ class ProcEventsSource:
         if root is not None and not (_PROC / str(root)).is_dir():
             raise InputError(f"`root_pid` is {root}, and there is no such process")
         self._clock = KernelClock()
+        self._filesystem = ProcFilesystem(_PROC, self._config.max_command_line_bytes)
         self._table = ProcessTable(
-            ProcFilesystem(_PROC, self._config.max_command_line_bytes),
+            self._filesystem,
             self._clock,
             boot_id=boot_id,
             capacity=self._config.max_processes,
@@ -160,32 +180,24 @@ class ProcEventsSource:
         self._stream = f"{DATASET}:{boot_id}:{time.time_ns()}"
         self._offset = 0
 
-    def _interpret(
-        self, messages: Sequence[ProcMessage]
-    ) -> tuple[list[Document | None], dict[int, tuple[int, int]]]:
-        """Return a document or None for each message, and which programs were read when.
+    def _receive(self, max_events: int, timeout: float) -> _Arrival:
+        """Return what has arrived, and look at new programs at once, before they end.
 
-        The second is by process: the index of its document, and the moment after reading.
+        Where a process executed several programs meanwhile, the last one is what can be seen.
         """
-        in_order = sorted(messages, key=lambda message: message.envelope.monotonic_ns)
-        last_execution = {
-            message.process_id: index
-            for index, message in enumerate(in_order)
-            if isinstance(message, Executed)
-        }
-        documents: list[Document | None] = []
-        observed: dict[int, tuple[int, int]] = {}
-        for index, message in enumerate(in_order):
-            if isinstance(message, Executed):
-                superseded = last_execution[message.process_id] > index
-                documents.append(self._executed(message, superseded=superseded))
-                observed[message.process_id] = (index, self._clock.now())
-            else:
-                documents.append(self._document(message))
-        return documents, observed
+        messages = self._connector.receive(max_events, timeout)
+        executions = {m.process_id: m for m in messages if isinstance(m, Executed)}
+        sights = {}
+        for process_id, message in executions.items():
+            observation = self._filesystem.observe(process_id)
+            sights[process_id] = _Sight(message, observation, self._clock.now())
+        messages.sort(key=lambda message: message.envelope.monotonic_ns)
+        return _Arrival(messages, sights)
 
-    def _executed(self, message: Executed, *, superseded: bool) -> Document | None:
-        process, observation = self._table.executed(message, superseded=superseded)
+    def _executed(self, message: Executed, sight: _Sight) -> Document | None:
+        superseded = sight.message is not message or self._is_outdated(sight)
+        observation = None if superseded else sight.observation
+        process = self._table.executed(message, observation)
         if not process.followed:
             return None
         if not process.image.args:
@@ -195,10 +207,20 @@ class ProcEventsSource:
         directory = observation.working_directory if observation else None
         return self._documents.exec(process, directory, message.envelope.monotonic_ns)
 
-    def _document(self, message: ProcMessage) -> Document | None:
-        """Enter a message other than an execution into the table, and describe it."""
+    def _is_outdated(self, sight: _Sight) -> bool:
+        """Say whether the process had gone on to another program when it was looked at.
+
+        What has arrived since then tells.
+        """
+        later = self._waiting.sights.get(sight.message.process_id)
+        return later is not None and later.message.envelope.monotonic_ns <= sight.seen_at
+
+    def _document(self, message: ProcMessage, arrival: _Arrival) -> Document | None:
+        """Enter a message into the table, and describe it if it is asked for."""
         when = message.envelope.monotonic_ns
         match message:
+            case Executed():
+                return self._executed(message, arrival.sights[message.process_id])
             case Forked():
                 child = self._table.forked(message)
                 if child is None or not child.followed:
@@ -233,23 +255,6 @@ class ProcEventsSource:
     ) -> Document | None:
         return self._documents.change(action, process, when, more) if process.followed else None
 
-    def _withdraw_later_images(
-        self, documents: list[Document | None], observed: Mapping[int, tuple[int, int]]
-    ) -> None:
-        """Take back what was read of a program after the process had gone on to another one.
-
-        The messages that have arrived meanwhile tell: an execution from before the
-        reading means that its program was read, not the one before.
-        """
-        for message in self._messages:
-            if not isinstance(message, Executed) or message.process_id not in observed:
-                continue
-            index, read_at = observed[message.process_id]
-            document = documents[index]
-            if message.envelope.monotonic_ns <= read_at and document is not None:
-                documents[index] = without_image(document)
-                self._context.metrics.count("enrichment_missed")
-
     def _take_losses(self) -> dict[str, int]:
         losses = self._connector.take_losses()
         metrics = self._context.metrics
@@ -270,15 +275,15 @@ class ProcEventsSource:
             self._behind, self._resynchronised_at = False, now
         return lost
 
-    def _watermark(self, messages: Sequence[ProcMessage], drained_at: int) -> int:
+    def _watermark(self, drained_at: int) -> int:
         """Return the time before which nothing more will come.
 
         The kernel puts an event into our buffer while it happens, so an empty buffer
         means that all of the past is read, but for events that a busy processor has stamped
         and not put there yet.
         """
-        waiting = [message.envelope.monotonic_ns for message in self._messages]
-        read_until = min(waiting, default=drained_at)
+        waiting = self._waiting.messages
+        read_until = waiting[0].envelope.monotonic_ns if waiting else drained_at
         return self._clock.time_of_day(read_until - _DISORDER_NS)
 
 
