@@ -94,7 +94,9 @@ def _section(name: str, body: str) -> Iterator[str]:
 
 
 def _signature(name: str, member: Callable[..., object]) -> str:
-    text = str(inspect.signature(member)).replace("'", "")
+    text = str(inspect.signature(member))
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
+    text = re.sub(r"= (NOTHING|mappingproxy\(\{\}\)|<[^>]*>)", "= ...", text)
     return f"`{name}{text.replace('(self, ', '(').replace('(self)', '()')}`"
 
 
