@@ -25,15 +25,15 @@ _MAX_DEPTH: Final = 32
 
 Path: TypeAlias = tuple[str, ...]
 
-_TOKEN: Final = re.compile(
+_OPAQUE: Final = re.compile(
     r'"""(?:\\(?s:.)|(?!""")[^\\])*"{3,5}'
     r"|'''(?:(?!''')(?s:.))*'{3,5}"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'"
     r"|#[^\n]*"
-    r"|[\[\]{}=\n]"
-    r"|[^\s\[\]{}=\"'#]+"
 )
+_TOKEN: Final = re.compile(rf"{_OPAQUE.pattern}|[\[\]{{}}=\n]|[^\s\[\]{{}}=\"'#]+")
+_LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_KEY_PARTS}}}")
 _PART: Final = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
 _WHERE: Final = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
@@ -98,6 +98,8 @@ def parse_toml(path: str, whole: str, start: int = 0, end: int | None = None) ->
     """
     text = whole[start:end]
     places, deepest = _find_places(text)
+    if deepest is None:
+        deepest = _find_long_key(text)
     if deepest is not None:
         location = SourceLocation.in_text(path, whole, start + deepest)
         raise RuleError("the TOML nests too deeply", location)
@@ -147,8 +149,6 @@ def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
             end = text.find("\n", position)
             end = len(text) if end < 0 else end
             table = _key_path(text[position:end].strip("[] \t"))
-            if len(table) > _MAX_KEY_PARTS:
-                return places, start
             places.setdefault(table, KeyPlace(start, start))
             position = end
             continue
@@ -156,14 +156,19 @@ def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
         if equals is None:
             break
         key = table + _key_path(text[position:equals])
-        if len(key) > _MAX_KEY_PARTS + len(table):
-            return places, start
         value = _skip_spaces(text, equals + 1)
         places.setdefault(key, KeyPlace(start, _content_start(text, value)))
         position, depth = _value_end(text, value)
         if depth > _MAX_DEPTH:
             return places, start
     return places, None
+
+
+def _find_long_key(text: str) -> int | None:
+    """Return where a key with very many dots is: `tomllib` takes quadratic time for one."""
+    bare = _OPAQUE.sub(lambda found: "_" * len(found[0]), text)
+    found = _LONG_KEY.search(bare)
+    return None if found is None else found.start()
 
 
 def _skip_blank(text: str, position: int) -> int:
@@ -203,7 +208,7 @@ def _content_start(text: str, value: int) -> int:
 
 def _value_end(text: str, position: int) -> tuple[int, int]:
     """Return where a value ends, and how deep it nested."""
-    depth = deepest = parts = 0
+    depth = deepest = 0
     for token in _TOKEN.finditer(text, position):
         kind = token[0]
         if kind in ("[", "{"):
@@ -213,9 +218,7 @@ def _value_end(text: str, position: int) -> tuple[int, int]:
             depth -= 1
         elif kind == "\n" and depth <= 0:
             return token.start(), deepest
-        elif depth and kind.count(".") > _MAX_KEY_PARTS and not kind.startswith(("#", '"', "'")):
-            parts = _MAX_DEPTH + 1
-    return len(text), max(deepest, parts)
+    return len(text), deepest
 
 
 def _key_path(text: str) -> Path:
