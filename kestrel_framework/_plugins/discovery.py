@@ -136,4 +136,4 @@ def _add(found: dict[str, FoundPlugin], plugin: FoundPlugin) -> None:
             f"there is already a plugin `{first.name}`, {whose}; uninstall {plugin.distribution}, "
             f"or the other"
         )
-    found[key] = attrs.evolve(plugin, plugin=None, problem=problem)
+    found[key] = attrs.evolve(plugin, name=key, plugin=None, problem=problem)
