@@ -436,7 +436,9 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Comparison() | Arithmetic():
             return (node.left, node.right)
-        case Membership() | Wildcard() | Regex() | Cidr() | IsNull():
+        case Membership():
+            return (node.value, *node.choices)
+        case Wildcard() | Regex() | Cidr() | IsNull():
             return (node.value,)
         case TextTest():
             return (node.value, node.part)

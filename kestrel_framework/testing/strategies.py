@@ -11,6 +11,7 @@ with `kestrel_framework.interpreter`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ from kestrel_framework.predicate import (
     membership,
 )
 from kestrel_framework.schema import FieldType
+from kestrel_framework.values import Scalar
 
 PATHS: Final = ("a", "b", "a.b", "a.c", "a.b.c", "l", "l.k", "l.m.k")
 """The paths that drawn predicates read, and that drawn documents have often."""
@@ -66,7 +68,7 @@ _TELLING_INTEGERS: Final = (
     0, 1, -1, 2, 10, 445, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64, 10**30, 10**400,
 )  # fmt: skip
 _TELLING_FLOATS: Final = (0.0, -0.0, 1.0, 1.5, -2.5, 1e300, float("inf"), float("-inf"))
-_COMMON: Final = ("a", "A", "ab", "aB.exe", "1", "10.0.0.1", "1.2.4", 1, 1.0, 2, True, False)
+_COMMON: Final = ("a", "a", "a", "A", "ab", "1", "10.0.0.1", "1.2.4", 1, 1, 1.0, 2, True, False)
 _PATTERNS: Final = (
     "a",
     "A",
@@ -93,13 +95,21 @@ def texts() -> st.SearchStrategy[str]:
     return st.sampled_from(_TELLING_TEXTS) | st.text(st.characters(codec="utf-8"), max_size=6)
 
 
-def scalars(*, odd: bool = False) -> st.SearchStrategy[str | int | float | bool]:
+@st.composite
+def scalars(  # noqa: D417 - hypothesis gives `draw`
+    draw: st.DrawFn, *, odd: bool = False
+) -> Scalar:
     """Texts, numbers and booleans.
 
     Args:
         odd: Also what no JSON has, but a document of an embedder may: NaN.
     """
-    common: st.SearchStrategy[str | int | float | bool] = st.sampled_from(_COMMON)
+    return draw(_scalars(odd))
+
+
+@cache
+def _scalars(odd: bool) -> st.SearchStrategy[Scalar]:
+    common: st.SearchStrategy[Scalar] = st.sampled_from(_COMMON)
     rare = st.one_of(
         texts(),
         st.sampled_from((*_TELLING_INTEGERS, *_TELLING_FLOATS)),
@@ -109,12 +119,20 @@ def scalars(*, odd: bool = False) -> st.SearchStrategy[str | int | float | bool]
     return st.one_of(common, common, common, rare)
 
 
-def documents(*, odd: bool = True) -> st.SearchStrategy[dict[str, object]]:
+@st.composite
+def documents(  # noqa: D417 - hypothesis gives `draw`
+    draw: st.DrawFn, *, odd: bool = True
+) -> dict[str, object]:
     """Documents of odd shapes: lists of objects, lists in lists, nulls, objects for values.
 
     Args:
         odd: Whether NaN occurs, which JSON cannot say.
     """
+    return draw(_documents(odd))
+
+
+@cache
+def _documents(odd: bool) -> st.SearchStrategy[dict[str, object]]:
     leaf = st.one_of(scalars(odd=odd), scalars(odd=odd), st.none())
     anything = st.recursive(
         leaf,
@@ -139,8 +157,14 @@ def documents(*, odd: bool = True) -> st.SearchStrategy[dict[str, object]]:
     return usual | st.dictionaries(st.sampled_from(NAMES), anything, max_size=5)
 
 
-def fields(*, types: bool = True) -> st.SearchStrategy[Field]:
+@st.composite
+def fields(draw: st.DrawFn, *, types: bool = True) -> Field:
     """Fields of the event, typed and not."""
+    return draw(_fields(types))
+
+
+@cache
+def _fields(types: bool) -> st.SearchStrategy[Field]:
     return st.builds(
         Field,
         path=st.sampled_from(PATHS),
@@ -151,19 +175,23 @@ def fields(*, types: bool = True) -> st.SearchStrategy[Field]:
     )
 
 
-def values(*, variables: Sequence[str] = (), steps: int = 0) -> st.SearchStrategy[Value]:
+@st.composite
+def values(  # noqa: D417 - hypothesis gives `draw`
+    draw: st.DrawFn, *, variables: Sequence[str] = (), steps: int = 0
+) -> Value:
     """Value nodes of every kind.
 
     Args:
         variables: The variables that quantifiers around the value bind.
         steps: How many earlier steps a `StepField` may refer to.
     """
-    return _values(_leaf_values(variables, steps))
+    return draw(_values(tuple(variables), steps))
 
 
-def predicates(
-    *, variables: Sequence[str] = (), steps: int = 0, max_leaves: int = 8
-) -> st.SearchStrategy[Predicate]:
+@st.composite
+def predicates(  # noqa: D417 - hypothesis gives `draw`
+    draw: st.DrawFn, *, variables: Sequence[str] = (), steps: int = 0, max_leaves: int = 8
+) -> Predicate:
     """Predicates of every kind of node, quantifiers inside quantifiers among them.
 
     Args:
@@ -171,9 +199,15 @@ def predicates(
         steps: How many earlier steps a `StepField` may refer to.
         max_leaves: How large the trees get, roughly.
     """
-    bound = [*variables, *VARIABLES]
+    return draw(_predicates((*variables, *VARIABLES), steps, max_leaves))
+
+
+@cache
+def _predicates(
+    bound: tuple[str, ...], steps: int, max_leaves: int
+) -> st.SearchStrategy[Predicate]:
     return st.recursive(
-        _leaves(_values(_leaf_values(bound, steps)), bound, steps),
+        _leaves(bound, steps),
         lambda inner: st.one_of(
             st.lists(inner, max_size=4).map(lambda terms: And(tuple(terms))),
             st.lists(inner, max_size=4).map(lambda terms: Or(tuple(terms))),
@@ -193,14 +227,17 @@ def step_documents(*, odd: bool = True) -> st.SearchStrategy[tuple[dict[str, obj
 def _field_types(types: bool) -> st.SearchStrategy[FieldType | None]:
     if not types:
         return st.none()
-    return st.one_of(st.none(), st.just(FieldType.KEYWORD), st.sampled_from(list(FieldType)))
+    return st.one_of(
+        st.none(), st.none(), st.just(FieldType.KEYWORD), st.sampled_from(list(FieldType))
+    )
 
 
-def _arrays(variables: Sequence[str]) -> st.SearchStrategy[Field | Element]:
+def _arrays(variables: tuple[str, ...]) -> st.SearchStrategy[Field | Element]:
     return fields() | _elements(variables)
 
 
-def _elements(variables: Sequence[str]) -> st.SearchStrategy[Element]:
+@cache
+def _elements(variables: tuple[str, ...]) -> st.SearchStrategy[Element]:
     return st.builds(
         Element,
         variable=st.sampled_from([*variables, "unbound"]),
@@ -209,7 +246,7 @@ def _elements(variables: Sequence[str]) -> st.SearchStrategy[Element]:
     )
 
 
-def _leaf_values(variables: Sequence[str], steps: int) -> st.SearchStrategy[Value]:
+def _leaf_values(variables: tuple[str, ...], steps: int) -> st.SearchStrategy[Value]:
     leaves: list[st.SearchStrategy[Value]] = [
         fields(),
         fields(types=False),
@@ -228,7 +265,9 @@ def _leaf_values(variables: Sequence[str], steps: int) -> st.SearchStrategy[Valu
     return st.one_of(leaves)
 
 
-def _values(leaves: st.SearchStrategy[Value]) -> st.SearchStrategy[Value]:
+@cache
+def _values(variables: tuple[str, ...], steps: int) -> st.SearchStrategy[Value]:
+    leaves = _leaf_values(variables, steps)
     computed = st.recursive(
         leaves,
         lambda inner: st.one_of(
@@ -251,9 +290,8 @@ def _values(leaves: st.SearchStrategy[Value]) -> st.SearchStrategy[Value]:
     return st.one_of(leaves, leaves, computed)
 
 
-def _leaves(
-    operands: st.SearchStrategy[Value], variables: Sequence[str], steps: int
-) -> st.SearchStrategy[Predicate]:
+def _leaves(variables: tuple[str, ...], steps: int) -> st.SearchStrategy[Predicate]:
+    operands = values(variables=variables, steps=steps)
     field_like: st.SearchStrategy[FieldLike] = fields() | _elements(variables)
     relations = st.sampled_from(list(ComparisonOperator))
     fold = st.booleans()
