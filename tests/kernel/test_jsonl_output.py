@@ -326,8 +326,9 @@ def test_a_closed_pipe_is_one_clear_error() -> None:
         [
             sys.executable,
             "-c",
-            WRITE_TO_STANDARD_OUTPUT.replace('print("before", end="")', ""),
+            WRITE_TO_STANDARD_OUTPUT,
             "2",
+            "silent",
         ],
         stdout=write_end,
         stderr=subprocess.PIPE,
