@@ -1,0 +1,305 @@
+"""The matcher: whatever it generates means what the interpreter says."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kestrel_framework._pipeline.flow import Row, Target
+from kestrel_framework._pipeline.rule_matcher import RuleMatcher, needs_steps
+from kestrel_framework.event import Document
+from kestrel_framework.functions import Function
+from kestrel_framework.interpreter import holds
+from kestrel_framework.predicate import (
+    ALWAYS,
+    MAX_DEPTH,
+    And,
+    AnyElement,
+    Arithmetic,
+    ArithmeticOperator,
+    Call,
+    Comparison,
+    ComparisonOperator,
+    Element,
+    Field,
+    IsNull,
+    Literal,
+    Membership,
+    Not,
+    Or,
+    Predicate,
+    Regex,
+    StepField,
+    TextPart,
+    TextTest,
+    Value,
+    Wildcard,
+)
+from kestrel_framework.rule import ANY_EVENT, Condition, Program
+from kestrel_framework.schema import FieldType, SchemaRegistry
+from kestrel_framework.testing.strategies import documents, predicates, step_documents, texts
+
+EQUAL = ComparisonOperator.EQUAL
+SCHEMA = SchemaRegistry()
+NAME = Field("a", FieldType.KEYWORD)
+
+
+def matched(
+    conditions: Sequence[Condition],
+    document: Document,
+    *,
+    event_types: Sequence[frozenset[str]] = (),
+    of: frozenset[str] = frozenset(),
+) -> list[int]:
+    """Return the numbers of the conditions that the matcher proposes for a document."""
+    types = event_types or [ANY_EVENT] * len(conditions)
+    targets = [
+        Target(number, 0, kinds, condition)
+        for number, (condition, kinds) in enumerate(zip(conditions, types, strict=True))
+    ]
+    found = RuleMatcher(targets, SCHEMA).candidates([Row(document, of, 0, "s", 0)])
+    return found[0].targets if found else []
+
+
+class TestEqualsTheInterpreter:
+    @settings(max_examples=600, deadline=None)
+    @given(st.lists(predicates(), min_size=1, max_size=5), documents())
+    def test_on_any_predicates_and_documents(
+        self, conditions: list[Predicate], document: dict[str, object]
+    ) -> None:
+        expected = [n for n, condition in enumerate(conditions) if holds(condition, document)]
+        assert matched(conditions, document) == expected
+
+    @pytest.mark.slow
+    @settings(max_examples=30_000, deadline=None)
+    @given(st.lists(predicates(), min_size=1, max_size=3), documents())
+    def test_on_very_many(self, conditions: list[Predicate], document: dict[str, object]) -> None:
+        expected = [n for n, condition in enumerate(conditions) if holds(condition, document)]
+        assert matched(conditions, document) == expected
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(
+            st.builds(
+                Membership,
+                st.builds(Field, st.sampled_from("ab"), st.sampled_from([None, FieldType.KEYWORD])),
+                st.lists(st.builds(Literal, texts()), min_size=1, max_size=3).map(tuple),
+                st.booleans(),
+            )
+            | st.builds(
+                Wildcard,
+                st.builds(Field, st.sampled_from("ab"), st.sampled_from([None, FieldType.LONG])),
+                st.lists(texts(), min_size=1, max_size=3).map(tuple),
+                st.booleans(),
+            ),
+            min_size=2,
+            max_size=12,
+        ),
+        st.lists(st.booleans(), min_size=12, max_size=12),
+        st.fixed_dictionaries({"a": texts() | st.lists(texts()), "b": texts() | st.integers(0, 9)}),
+    )
+    def test_on_what_the_index_is_for(
+        self, leaves: list[Predicate], pairs: list[bool], document: dict[str, object]
+    ) -> None:
+        conditions = [
+            And((left, right)) if both else Or((left, right))
+            for left, right, both in zip(leaves, leaves[1:], pairs, strict=False)
+        ]
+        expected = [n for n, one in enumerate(conditions) if holds(one, document)]
+        assert matched(conditions, document) == expected
+
+    def test_on_the_deepest_trees(self) -> None:
+        deep: Predicate = Comparison(EQUAL, Field("a"), Literal(1))
+        value: Value = Field("a")
+        nested: Predicate = Comparison(EQUAL, Element("x"), Literal(1))
+        for level in range(MAX_DEPTH - 2):
+            deep = And((deep, ALWAYS)) if level % 2 else Not(Not(deep).term)
+            value = Arithmetic(ArithmeticOperator.ADD, value, Literal(1))
+            nested = AnyElement(Element("x"), "x", nested)
+        conditions = [
+            deep,
+            Comparison(EQUAL, value, Literal(MAX_DEPTH - 1)),
+            AnyElement(Field("a"), "x", nested),
+        ]
+        expected = [n for n, one in enumerate(conditions) if holds(one, {"a": 1})]
+        assert matched(conditions, {"a": 1}) == expected
+        assert 1 in expected
+
+
+class TestEventTypes:
+    CONDITIONS = [ALWAYS, ALWAYS, ALWAYS]
+    TYPES = [frozenset({"process", "file"}), frozenset({"network"}), ANY_EVENT]
+
+    @pytest.mark.parametrize(
+        ("of", "expected"),
+        [
+            ({"process"}, [0, 2]),
+            ({"process", "file"}, [0, 2]),
+            ({"dns", "network"}, [1, 2]),
+            ({"network", "file"}, [0, 1, 2]),
+            (set(), [2]),
+            ({"unknown"}, [2]),
+        ],
+    )
+    def test_a_target_sees_the_events_of_its_types(self, of: set[str], expected: list[int]) -> None:
+        found = matched(self.CONDITIONS, {}, event_types=self.TYPES, of=frozenset(of))
+        assert found == expected
+
+    def test_odd_categories_do_not_fill_the_memory(self) -> None:
+        matcher = RuleMatcher([Target(0, 0, frozenset({"process"}), ALWAYS)], SCHEMA)
+        rows = [Row({}, frozenset({f"odd {n}"}), 0, "s", n) for n in range(5000)]
+        assert matcher.candidates(rows) == []
+        assert len(matcher._selections) <= 2
+
+
+class TestOverApproximation:
+    def test_a_program_is_its_prefilter(self) -> None:
+        prefilter = Comparison(EQUAL, NAME, Literal("x"))
+        fields = {"a": FieldType.KEYWORD}
+        conditions = [Program("lua", b"", fields, prefilter), Program("lua", b"", fields)]
+        assert matched(conditions, {"a": "x"}) == [0, 1]
+        assert matched(conditions, {"a": "y"}) == [1]
+
+    def test_a_leaf_on_an_earlier_step_counts_as_held(self) -> None:
+        same = Comparison(EQUAL, NAME, StepField(0, "a"))
+        other = Comparison(EQUAL, NAME, Literal("x"))
+        conditions = [And((same, other)), And((Not(same), other)), Or((same, other)), same]
+        assert matched(conditions, {"a": "y"}) == [2, 3]
+        assert matched(conditions, {"a": "x"}) == [0, 1, 2, 3]
+        targets = [Target(0, 0, ANY_EVENT, condition) for condition in (same, other)]
+        assert [needs_steps(target) for target in targets] == [True, False]
+
+    @settings(max_examples=300, deadline=None)
+    @given(predicates(steps=3), documents(), step_documents())
+    def test_nothing_that_may_hold_is_lost(
+        self,
+        condition: Predicate,
+        document: dict[str, object],
+        steps: tuple[dict[str, object] | None, ...],
+    ) -> None:
+        if holds(condition, document, steps):
+            assert matched([condition], document) == [0]
+
+
+class TestAttacks:
+    EVIL = "x'\"\\\n\r\u2028); raise SystemExit #{}"
+
+    def test_no_text_of_a_rule_becomes_code(self) -> None:
+        evil = self.EVIL
+        field = Field(evil)
+        conditions: list[Condition] = [
+            Comparison(EQUAL, field, Literal(evil)),
+            Wildcard(field, (evil + "*",)),
+            Regex(field, ("[^a]*",)),
+            TextTest(TextPart.SUBSTRING, field, Literal(evil)),
+            Membership(field, (Literal(evil), Literal(evil + "y"))),
+            AnyElement(field, evil, Comparison(EQUAL, Element(evil), Literal(evil))),
+            Comparison(EQUAL, Call(Function.CONCAT, (field,)), Literal(evil)),
+            IsNull(Field("missing" + evil)),
+        ]
+        assert matched(conditions, {evil: evil}) == [0, 1, 2, 3, 4, 5, 6, 7]
+        matcher = RuleMatcher([Target(0, 0, frozenset({evil}), one) for one in conditions], SCHEMA)
+        _assert_only_tests(matcher.source())
+
+    @settings(max_examples=100, deadline=None)
+    @given(predicates())
+    def test_the_source_is_tests_and_nothing_else(self, predicate: Predicate) -> None:
+        matcher = RuleMatcher([Target(0, 0, ANY_EVENT, predicate)], SCHEMA)
+        _assert_only_tests(matcher.source())
+
+    def test_huge_lists_in_an_event_are_looked_at_once(self) -> None:
+        document = {"a": [f"text {n}" for n in range(100_000)], "b": ["x"] * 100_000}
+        conditions = [
+            Comparison(ComparisonOperator.LESS, Field("a"), Field("b")),
+            Comparison(EQUAL, Field("a"), Field("b")),
+            TextTest(TextPart.PREFIX, Field("a"), Field("b")),
+        ]
+        started = time.perf_counter()
+        assert matched(conditions, document) == [0]
+        assert time.perf_counter() - started < 3
+
+
+class TestSource:
+    def test_names_the_targets_the_cells_and_the_constants(self) -> None:
+        target = Target(4, 1, frozenset({"process"}), Wildcard(NAME, ("cmd.exe", "*x*")))
+        source = RuleMatcher([target], SCHEMA).source()
+        assert "# target 0: p0(c, d)" in source
+        assert "# c[1]: 'a' (folded)" in source
+        assert "# k0 = ('cmd.exe', '*x*')" in source
+        assert source == RuleMatcher([target], SCHEMA).source()
+
+    def test_equal_predicates_share_their_code(self) -> None:
+        predicate = Comparison(EQUAL, NAME, Literal("x"))
+        source = RuleMatcher(
+            [Target(n, 0, ANY_EVENT, predicate) for n in range(50)], SCHEMA
+        ).source()
+        assert source.count("def ") == 1
+
+
+class TestCandidates:
+    def test_rows_keep_their_order_and_targets_ascend(self) -> None:
+        conditions = [
+            Membership(NAME, (Literal("x"), Literal("y"))),
+            ALWAYS,
+            Comparison(EQUAL, NAME, Literal("x")),
+        ]
+        targets = [Target(n, 0, ANY_EVENT, one) for n, one in enumerate(conditions)]
+        rows = [
+            Row({"a": value}, frozenset(), 0, "s", n)
+            for n, value in enumerate(["z", ["x", "y"], "x", None])
+        ]
+        found = RuleMatcher(targets, SCHEMA).candidates(rows)
+        assert [candidate.row.offset for candidate in found] == [0, 1, 2, 3]
+        assert [candidate.targets for candidate in found] == [[1], [0, 1, 2], [0, 1, 2], [1]]
+
+    def test_rows_that_match_nothing_are_left_out(self) -> None:
+        target = Target(0, 0, ANY_EVENT, Comparison(EQUAL, NAME, Literal("x")))
+        assert RuleMatcher([target], SCHEMA).candidates([Row({}, frozenset(), 0, "s", 0)]) == []
+        assert RuleMatcher([], SCHEMA).candidates([Row({}, frozenset(), 0, "s", 0)]) == []
+
+    def test_a_thousand_rules_compile_in_seconds(self) -> None:
+        targets = [
+            Target(
+                n,
+                0,
+                frozenset({"process"}),
+                And(
+                    (
+                        Wildcard(NAME, (f"program{n}.exe", f"tool{n}.exe")),
+                        Or(
+                            (
+                                Wildcard(Field("b"), (f"*-flag{n}*", "*--force*")),
+                                Regex(Field("b"), (f".*arg{n}[0-9]+.*",)),
+                            )
+                        ),
+                        Not(Comparison(EQUAL, Field("a.c"), Literal(n))),
+                    )
+                ),
+            )
+            for n in range(1000)
+        ]
+        started = time.perf_counter()
+        RuleMatcher(targets, SCHEMA)
+        assert time.perf_counter() - started < 5
+
+
+def _assert_only_tests(source: str) -> None:
+    """Check that generated source calls nothing but the matcher's own functions."""
+    allowed = {
+        "any", "called", "calculated", "entries", "field_values", "folded", "folded_texts",
+        "interpret", "some_key", "some_number", "some_pair", "some_prefix", "some_substring",
+        "some_suffix", "some_text", "some_text_pair", "texts",
+    }  # fmt: skip
+    for node in ast.walk(ast.parse(source)):
+        assert not isinstance(node, (ast.Import, ast.ImportFrom, ast.Lambda, ast.Global))
+        if isinstance(node, ast.Attribute):
+            assert node.attr == "isdisjoint"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id in allowed or node.func.id[:1] in "rp"
+        if isinstance(node, ast.Constant):
+            assert node.value is None or isinstance(node.value, (bool, int))
