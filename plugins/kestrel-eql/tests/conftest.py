@@ -12,17 +12,13 @@ from kestrel_framework.rule import Rule, RuleMetadata, RuleSource, errors_in
 from kestrel_framework.schema import SchemaRegistry
 
 
-def compiled(
-    text: str, *, schema: SchemaRegistry | None = None, **options: str
-) -> Rule:
+def compiled(text: str, *, schema: SchemaRegistry | None = None, **options: str) -> Rule:
     location = SourceLocation("rule.eql", 1, 1)
     source = RuleSource(RuleMetadata("test"), "eql", text, location, options)
     return EqlCompiler().compile(source, schema or SchemaRegistry())
 
 
-def refused(
-    text: str, *, schema: SchemaRegistry | None = None, **options: str
-) -> list[RuleError]:
+def refused(text: str, *, schema: SchemaRegistry | None = None, **options: str) -> list[RuleError]:
     with pytest.raises((RuleError, ExceptionGroup)) as raised:
         compiled(text, schema=schema, **options)
     return list(errors_in(raised.value))

@@ -508,7 +508,10 @@ def test_errors(refused: Refused, text: str, sentence: str, column: int) -> None
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sequence with maxspan=1s ![a where true] [b where true]", "does not exist in the endgame"),
+        (
+            "sequence with maxspan=1s ![a where true] [b where true]",
+            "does not exist in the endgame",
+        ),
         ("any where arrayCount(a, x, true) == 1", "`arrayCount` is not supported yet"),
         ("any where _arraysearch(a, $x, true)", "write `arraySearch("),
         ("sequence [a where true] [b where true] | unique events[2].x", "a result has 2 events"),

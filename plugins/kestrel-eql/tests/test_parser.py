@@ -20,7 +20,7 @@ OUR_RULES = (
     "  ![file where file.extension in~ (\"sh\", 'py')] by process.pid // nothing written\n"
     "  [network where destination.port >= 1024 and not cidrMatch(destination.ip, "
     '"10.0.0.0/8")] by process.pid with runs=3\n'
-    "until [process where event.type == \"end\"] by process.pid",
+    'until [process where event.type == "end"] by process.pid',
     "sample by host.id [any where ?a.b == null] by x [file where true] by y",
     "join by user.name [process where opcode = 1] [file where length(file_name) * 2 > -3] | head 5",
     'api where _arraysearch(call_stack, $frame, $frame.symbol regex~ """.*\\bVirtual.*""" or '
@@ -295,7 +295,7 @@ def test_our_rules_parse(text: str) -> None:
         ("any where a contains b", "write `:`", 1, 13),
         ('any where a == "b', 'the text that begins with `"` is never closed', 1, 16),
         ("any where a == 'b\n'", "the text that begins with `'` is never closed", 1, 16),
-        ('any where a == """b\n"""', 'is never closed on its line', 1, 16),
+        ('any where a == """b\n"""', "is never closed on its line", 1, 16),
         ("any where /* a", "the comment `/*` is never closed", 1, 11),
         ("any where a /* a", "the comment `/*` is never closed", 1, 14),
         ("any where `a == 1", "the name that begins with a backtick is never closed", 1, 11),

@@ -177,12 +177,12 @@ class _QueryLowering:
 
     def _join_keys(self, keys: Iterable[syntax.Expression]) -> tuple[JoinKey, ...] | None:
         def join_key(node: syntax.Expression) -> JoinKey:
-            optional = isinstance(node, syntax.Field) and node.optional
+            endgame = self._settings.endgame  # where a null key equals itself
             if isinstance(node, syntax.Field):
-                return JoinKey(self._names.field(node, elements=True), optional)
-            if not self._settings.endgame:
+                return JoinKey(self._names.field(node, elements=True), node.optional or endgame)
+            if not endgame:
                 raise self._names.refuse("a join key must be a field", node)
-            return JoinKey(self._expressions.value(node))
+            return JoinKey(self._expressions.value(node), optional=True)
 
         try:
             return tuple(self._expressions.each(tuple(keys), join_key))
