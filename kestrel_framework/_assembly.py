@@ -110,6 +110,7 @@ class Assembler:
             )
             for name, section in configuration.actions.items()
         )
+        self._refuse_unknown(registry.compilers, "compilers", configuration.compilers)
         evaluators = self._evaluators()
         report = self._rules(evaluators) if rules is None else LoadReport(rules.rules)
         return Assembly(
@@ -123,14 +124,13 @@ class Assembler:
             self._faults,
         )
 
-    def compilers(self) -> list[RuleCompiler]:
+    def _compilers(self) -> list[RuleCompiler]:
         """Return every rule language; one that cannot be made is logged, and missing.
 
         Raises:
             ConfigurationError: a language that the configuration names cannot be made.
         """
         offers = self._registry.compilers
-        self._refuse_unknown(offers, "compilers", self._configuration.compilers)
         compilers: list[RuleCompiler] = []
         for language in offers.names():
             made = [
@@ -171,7 +171,7 @@ class Assembler:
         configured = self._configuration.rules
         report = load_rules(
             *configured.paths,
-            compilers=self.compilers(),
+            compilers=self._compilers(),
             schema=self._registry.schema,
             strict=configured.strict,
             runtimes=(NATIVE, *evaluators),
