@@ -175,9 +175,9 @@ def test_front_matter_with_whole_threats() -> None:
     source = read_one(
         "r.eql",
         '/*\nauthors = ["A", "B"]\n[[threat]]\ntactic_id = "TA1"\ntactic = "T"\n'
-        'technique_id = "T1"\ntechnique = "N"\nreference = "https://example.org"\n*/ any where true',
+        'technique_id = "T1"\ntechnique = "N"\nreference = "https://a.b"\n*/ any where true',
     )
-    assert source.metadata.threat == (Technique("TA1", "T", "T1", "N", "https://example.org"),)
+    assert source.metadata.threat == (Technique("TA1", "T", "T1", "N", "https://a.b"),)
     assert source.metadata.authors == ("A", "B")
     assert source.metadata.rule_id == "r"
     assert str(source.location) == "r.eql:9:4"

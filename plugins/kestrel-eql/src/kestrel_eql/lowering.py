@@ -250,4 +250,4 @@ class _QueryLowering:
         if not pipe.arguments and pipe.name != "count":
             raise self._names.refuse(f"`{pipe.name}` takes {wanted}", pipe)
         values = self._expressions.each(pipe.arguments, self._expressions.value)
-        return Pipe(pipe.name, tuple(values))
+        return Pipe(pipe.name, tuple(values), self._settings.fold)
