@@ -97,6 +97,19 @@ class KestrelError(Exception):
     def __str__(self) -> str:
         return self.problem
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle: a rule carries its warnings wherever a detector goes."""
+        return _restored, (type(self), self.args, {**self.__dict__, "context": dict(self.context)})
+
+
+def _restored(
+    kind: type[KestrelError], arguments: tuple[object, ...], state: dict[str, object]
+) -> KestrelError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    error.context = MappingProxyType(dict(error.context))
+    return error
+
 
 class ConfigurationError(KestrelError):
     """A setting is unknown, has the wrong type, or contradicts another.
