@@ -60,10 +60,10 @@ def search(
 ) -> list[SearchResult]:
     """Return what `rule` finds in `documents`.
 
-    Events are sorted by timestamp, then tiebreaker; equal ones keep their order.
-    Results of an event rule and of a sequence are in the order of their first
-    events, samples in ascending order of their keys, null first. They pass the
-    pipes of the rule from left to right; `size` comes last.
+    Events are sorted by timestamp, then tiebreaker; equal ones keep their order. A sample
+    has no order in time, and takes the events as they are given. Events and sequences are
+    found in the order of their last events, samples in ascending order of their keys,
+    null first. They pass the pipes of the rule from left to right; `size` comes last.
 
     Holds all documents in memory, and whatever unfinished sequences need.
 
@@ -116,7 +116,8 @@ def _completions(
     targets = targets_of(rules)
     batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
     rows = RowDecoder(settings, schema, report).rows(batch)
-    rows.sort(key=lambda row: ordinal(row.event()))
+    if not isinstance(rule.body, SampleRule):
+        rows.sort(key=lambda row: ordinal(row.event()))
     candidates = RuleMatcher(targets, schema).candidates(rows)
     if isinstance(rule.body, EventRule):
         return [_single(candidate) for candidate in candidates]
@@ -137,5 +138,5 @@ def _ordered(rule: Rule, completions: list[Completion]) -> list[Completion]:
         return sorted(completions, key=lambda completion: key_order(completion.key))
     return sorted(
         completions,
-        key=lambda completion: min(ordinal(event) for event in completion.events if event),
+        key=lambda completion: max(ordinal(event) for event in completion.events if event),
     )

@@ -182,10 +182,14 @@ RuleBody: TypeAlias = EventRule | SequenceRule | SampleRule
 
 @attrs.frozen
 class Pipe:
-    """A stage that results pass after matching, such as `head 5`; for searches only."""
+    """A stage that results pass after matching, such as `head 5`; for searches only.
+
+    `fold` says that texts are equal, and in order, without regard to case.
+    """
 
     name: str
     arguments: tuple[Value | Predicate | int, ...] = ()
+    fold: bool = False
 
 
 class RolloutMode(enum.Enum):
@@ -344,8 +348,13 @@ class RuleSet:
         """A digest that names this set: which rules, which revisions, which rollouts."""
         digest = hashlib.sha256()
         for rule in self.rules:
-            entry = (rule.rule_id, rule.semantic_hash, rule.metadata.version,
-                     rule.rollout.mode.value, rule.rollout.fraction)
+            entry = (
+                rule.rule_id,
+                rule.semantic_hash,
+                rule.metadata.version,
+                rule.rollout.mode.value,
+                rule.rollout.fraction,
+            )
             digest.update(repr(entry).encode())
         return digest.hexdigest()
 

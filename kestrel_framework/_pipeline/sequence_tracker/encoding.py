@@ -103,7 +103,6 @@ class _LeadingHits(msgspec.Struct, array_like=True, frozen=True):
 class _Sample(msgspec.Struct, array_like=True, frozen=True):
     key: _KeyValues
     choices: list[list[int]]
-    found: int
 
 
 _PieceT = TypeVar("_PieceT")
@@ -198,7 +197,7 @@ def _partial_piece(partial: Partial, events: _EventTable) -> _Partial:
 
 def _sample_piece(held: HeldEvents, events: _EventTable) -> _Sample:
     choices = [events.numbers(choice) for choice in held.choices]
-    return _Sample(list(key_values(held.key)), choices, held.found)
+    return _Sample(list(key_values(held.key)), choices)
 
 
 def _decoded(content: _Content) -> TrackerState:
@@ -245,7 +244,7 @@ def _hits(piece: _LeadingHits) -> LeadingHits:
 
 def _held(piece: _Sample, events: Sequence[Event]) -> HeldEvents:
     choices = [_chosen(numbers, events) for numbers in piece.choices]
-    return HeldEvents(key_of(piece.key), choices, piece.found)
+    return HeldEvents(key_of(piece.key), choices)
 
 
 def _chosen(numbers: Sequence[int], events: Sequence[Event]) -> list[Event]:

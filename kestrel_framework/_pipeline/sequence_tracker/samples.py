@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
@@ -18,14 +19,10 @@ from kestrel_framework.rule import SampleRule
 
 @attrs.define(eq=False)
 class HeldEvents:
-    """The events of one key: for each filter, those that satisfy it, in order.
-
-    `found` is how many samples the key has given.
-    """
+    """The events of one key: for each filter, those that satisfy it, in order."""
 
     key: Key
     choices: list[list[Event]]
-    found: int = 0
 
     @property
     def entries(self) -> int:
@@ -51,9 +48,9 @@ class SampleState:
 class SampleMachine:
     """The samples of one rule under way.
 
-    On a stream, a key that gives a sample begins anew, without the events it had. A
-    search instead asks for up to `samples_per_key` different samples of each key, which
-    may share events.
+    On a stream, a key gives a sample as soon as there is one, and begins anew, without the
+    events it had. A search instead asks for up to `samples_per_key` different samples of
+    each key, which may share events, when all events are there.
 
     It is enough to hold, for each filter, the first so many events: one for each
     filter, and one more for each further sample.
@@ -87,16 +84,25 @@ class SampleMachine:
             held = self._held.get(key)
             if held is None:
                 held = self._held[key] = HeldEvents(key, [[] for _ in range(self._filters)])
-            if len(held.choices[step]) < self._most_held and not self._is_done(held):
+            if len(held.choices[step]) < self._most_held:
                 held.choices[step].append(event)
                 self.live += 1
                 self._statistics.begin()
-                self._find(held, step, event, done)
+                if self._samples_per_key is None:
+                    self._find(held, step, event, done)
         while self.live > self._limits.per_rule:
             self.evict_oldest()
 
     def expire(self, watermark: int) -> None:
         """Samples have no time limit: nothing passes."""
+
+    def finish(self, done: list[Completion]) -> None:
+        """For a search, find the samples of each key, in the order of the events."""
+        if self._samples_per_key is None:
+            return
+        for held in self._held.values():
+            samples = itertools.islice(different_events(held.choices), self._samples_per_key)
+            done.extend(self._completion(held, events) for events in samples)
 
     def oldest(self) -> int | None:
         """Return the timestamp of the oldest event held, or None."""
@@ -138,22 +144,17 @@ class SampleMachine:
             self.live += held.entries
             self._statistics.live += held.entries
 
-    def _is_done(self, held: HeldEvents) -> bool:
-        return self._samples_per_key is not None and held.found >= self._samples_per_key
-
     def _find(self, held: HeldEvents, step: int, event: Event, done: list[Completion]) -> None:
-        """Find the samples in which `event` stands for the filter `step`; no other is new."""
+        """Look for a sample in which `event` stands for the filter `step`; no other is new."""
         choices = [*held.choices[:step], [event], *held.choices[step + 1 :]]
-        for events in different_events(choices):
-            done.append(Completion(self.rule, key_values(held.key), events))
-            held.found += 1
-            if self._samples_per_key is None:
-                del self._held[held.key]
-                self._release(held, EndReason.COMPLETED)
-                self._spend(event, held.key)
-                return
-            if self._is_done(held):
-                return
+        for events in itertools.islice(different_events(choices), 1):
+            done.append(self._completion(held, events))
+            del self._held[held.key]
+            self._release(held, EndReason.COMPLETED)
+            self._spend(event, held.key)
+
+    def _completion(self, held: HeldEvents, events: tuple[Event, ...]) -> Completion:
+        return Completion(self.rule, key_values(held.key), events)
 
     def _spend(self, event: Event, key: Key) -> None:
         if self._spent_event is not event:

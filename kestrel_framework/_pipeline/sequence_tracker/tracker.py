@@ -111,7 +111,11 @@ class SequenceTracker:
 
     def finish(self) -> list[Completion]:
         """Hear that no event at all will come, and return what that completes."""
-        return self.expire(END_OF_TIME)
+        done = self.expire(END_OF_TIME)
+        for machine in self._machines.values():
+            if isinstance(machine, SampleMachine):
+                machine.finish(done)
+        return done
 
     def snapshot(self) -> bytes:
         """Return the state (not the rules) in the encoding that `restore` reads.
