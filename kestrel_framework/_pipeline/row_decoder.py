@@ -254,6 +254,8 @@ def _checked(document: object) -> Document:
     return document
 
 
+_LEAF_TYPES: Final = frozenset((str, int, float, bool, type(None)))
+
 _NAMES: Final[Mapping[type, str]] = {
     list: "a list",
     str: "a text",
@@ -283,17 +285,14 @@ def _has_dotted_key(document: Document) -> bool:
             if isinstance(container, (list, tuple)):
                 values = container
             elif isinstance(container, Mapping):
+                values = container.values()
                 for key in container:
                     if not isinstance(key, str):
-                        raise _MalformedError(
-                            "bad_key", f"a key of the event is {key!r:.40}, no text"
-                        )
+                        kind = type(key).__name__
+                        raise _MalformedError("bad_key", f"a key of the event is of type {kind}")
                     if "." in key:
                         dotted = True
-                values = container.values()
-            inner.extend(
-                value for value in values if isinstance(value, (dict, list, tuple, Mapping))
-            )
+            inner.extend([value for value in values if type(value) not in _LEAF_TYPES])
         level = inner
     if dotted:
         _check_unfolded_depth(document)
