@@ -63,7 +63,7 @@ class ProblemLog:
 
 
 class RunRecord:
-    """The failures, the clock and the exit status of one run. Written by the engine's thread."""
+    """The failures, the clock and the exit status of one run. Failures come from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,6 +88,11 @@ class RunRecord:
             if status is ExitStatus.OUTPUT_FAILED or self._status is ExitStatus.FINE:
                 self._status = status
         kernel_logger().error(str(error), consequence=status.value, **details)
+
+    def knows(self, error: KestrelError | None) -> bool:
+        """Say whether an error has been noted already."""
+        with self._lock:
+            return any(error is noted for noted in self._failures)
 
     def lose(self, cause: str, events: int) -> None:
         """Count events that the engine itself lost."""

@@ -71,7 +71,7 @@ class Engine:
         self._waiting: deque[str] = deque()
         self._reading: set[str] = set()
         self._writers = [
-            OutputWriter(name, output, settings.queue_alerts)
+            OutputWriter(name, output, settings.queue_alerts, self._output_is_over)
             for name, output in assembly.outputs.items()
         ]
         self._actions = ActionRunner(assembly.actions, kernel_logger())
@@ -430,14 +430,12 @@ class Engine:
         for name in self._dispatcher.close(timeout):
             self._left_behind(f"the output `{name}`", ExitStatus.OUTPUT_FAILED)
         for writer in self._writers:
-            if undelivered := writer.counts.undelivered:
-                error = writer.error or OutputError("the alerts were not taken in time")
-                self._record.fail(
-                    error,
-                    ExitStatus.OUTPUT_FAILED,
-                    output=writer.name,
-                    undelivered=undelivered,
-                )
+            undelivered = writer.counts.undelivered
+            if undelivered and not self._record.knows(writer.error):
+                problem = f"the output `{writer.name}` did not deliver {undelivered} alerts"
+                error = OutputError(f"{problem}: {writer.error}" if writer.error else problem)
+                error.__cause__ = writer.error
+                self._record.fail(error, ExitStatus.OUTPUT_FAILED)
         for reader in self._readers.values():
             if reader.discarded:
                 self._record.lose("not_taken_in_time", reader.discarded)
@@ -445,6 +443,9 @@ class Engine:
         if self._assembly.store is not None:
             self._assembly.store.close()
         self._refuse_replacements()
+
+    def _output_is_over(self, error: KestrelError) -> None:
+        self._record.fail(error, ExitStatus.OUTPUT_FAILED)
 
     def _left_behind(self, what: str, status: ExitStatus) -> None:
         problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"

@@ -50,6 +50,7 @@ class OutputWriter:
         name: The instance's name.
         output: Not opened yet.
         capacity: How many alerts may wait; then `submit` does.
+        on_failure: Told, in the output's thread, why an open output is over.
         clock: Monotonic seconds.
     """
 
@@ -58,9 +59,11 @@ class OutputWriter:
         name: str,
         output: OutputHandler,
         capacity: int = 10_000,
+        on_failure: Callable[[KestrelError], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
+        self._on_failure = on_failure
         self._output = output
         self._queue: BoundedQueue[Alert] = BoundedQueue(capacity)
         self._clock = clock
@@ -148,7 +151,9 @@ class OutputWriter:
         try:
             self._write_until_closed()
         except BaseException as raised:  # noqa: BLE001 - the output is over, not the engine
-            self._fail(_as_output_error(raised))
+            error = _as_output_error(raised)
+            self._fail(error)
+            self._on_failure(error)
             self._settle(undelivered=self._unflushed)
             self._unflushed = 0
             self._output.close()

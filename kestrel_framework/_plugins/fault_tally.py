@@ -18,7 +18,8 @@ class FaultTally:
     """The observer of an engine's fault boundaries. Safe between threads.
 
     Every failed call is counted. The first of each instance and operation are logged,
-    and every time that a plugin is no longer called.
+    and every time that a plugin is no longer called. An explained error that ends an
+    instance is left to the engine, which reports it with its consequence.
     """
 
     def __init__(self) -> None:
@@ -40,9 +41,9 @@ class FaultTally:
             self._logged[report.instance, operation] += 1
             number = self._logged[report.instance, operation]
         logger = kernel_logger(plugin=report.plugin, instance=report.instance)
-        if number <= _MOST_LOGGED and not report.fault.suspended:
-            log = logger.warning if report.decision is not Decision.STOP else logger.error
-            log(
+        reported = report.decision is Decision.STOP and not report.fault.unexpected
+        if number <= _MOST_LOGGED and not report.fault.suspended and not reported:
+            logger.warning(
                 "plugin call failed",
                 operation=operation,
                 problem=str(report.fault.error),
