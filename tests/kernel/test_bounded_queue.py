@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -75,9 +76,8 @@ def test_a_closed_queue_gives_what_it_has_and_takes_nothing() -> None:
 
 def test_many_threads_lose_and_double_nothing() -> None:
     queue: BoundedQueue[int] = BoundedQueue(3)
-    writers = [
-        in_thread(lambda n=n: queue.put_many(range(n * 100, n * 100 + 100))) for n in range(5)
-    ]
+    hundreds = [range(n * 100, n * 100 + 100) for n in range(5)]
+    writers = [in_thread(partial(queue.put_many, numbers)) for numbers in hundreds]
     got: list[int] = []
 
     def read() -> None:

@@ -33,6 +33,10 @@ def admitted(breaker: Breaker) -> Permit:
     return permit
 
 
+def state_of(breaker: Breaker) -> BreakerState:
+    return breaker.state
+
+
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
         breaker.failed(admitted(breaker))
@@ -40,9 +44,9 @@ def fail(breaker: Breaker, times: int = 1) -> None:
 
 def test_it_opens_at_the_stated_number_of_failures(breaker: Breaker) -> None:
     fail(breaker, 2)
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
     assert breaker.failed(admitted(breaker))
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
     assert breaker.admit() is None
 
 
@@ -50,14 +54,14 @@ def test_failures_leave_the_window(breaker: Breaker, clock: Clock) -> None:
     for _ in range(20):
         fail(breaker)
         clock.now += 6.0
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_successes_between_do_not_hide_failures(breaker: Breaker) -> None:
     for _ in range(3):
         breaker.succeeded(admitted(breaker))
         fail(breaker)
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
 
 
 def test_after_the_cooldown_there_is_exactly_one_probe(breaker: Breaker, clock: Clock) -> None:
@@ -67,7 +71,7 @@ def test_after_the_cooldown_there_is_exactly_one_probe(breaker: Breaker, clock: 
     assert breaker.seconds_until_probe() == pytest.approx(0.1)
     clock.now += 0.1
     assert admitted(breaker).probe
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert state_of(breaker) is BreakerState.HALF_OPEN
     assert breaker.admit() is None
 
 
@@ -75,9 +79,9 @@ def test_a_probe_that_succeeds_closes_and_forgets(breaker: Breaker, clock: Clock
     fail(breaker, 3)
     clock.now += 5.0
     breaker.succeeded(admitted(breaker))
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
     fail(breaker, 2)
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_a_probe_that_fails_opens_for_a_whole_cooldown(breaker: Breaker, clock: Clock) -> None:
@@ -94,7 +98,7 @@ def test_an_abandoned_probe_leaves_the_probe_to_the_next(breaker: Breaker, clock
     fail(breaker, 3)
     clock.now += 5.0
     breaker.abandoned(admitted(breaker))
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
     assert admitted(breaker).probe
 
 
@@ -105,9 +109,9 @@ def test_a_slow_call_from_before_moves_nothing(breaker: Breaker, clock: Clock, h
     clock.now += 5.0
     probe = admitted(breaker)
     getattr(breaker, how)(slow)
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert state_of(breaker) is BreakerState.HALF_OPEN
     breaker.succeeded(probe)
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_a_stale_probe_moves_nothing(breaker: Breaker, clock: Clock) -> None:
@@ -116,10 +120,10 @@ def test_a_stale_probe_moves_nothing(breaker: Breaker, clock: Clock) -> None:
     stale = admitted(breaker)
     breaker.abandoned(stale)
     breaker.succeeded(stale)
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
     breaker.succeeded(admitted(breaker))
     assert not breaker.failed(stale)
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_a_clock_that_goes_back_does_no_harm(breaker: Breaker, clock: Clock) -> None:
@@ -175,7 +179,7 @@ def test_never_more_than_one_probe_and_never_open_for_ever(
         elif under_way:
             getattr(breaker, step)(under_way.pop(random.randrange(len(under_way))))  # type: ignore[attr-defined]
         probes = sum(permit.probe for permit in under_way)
-        assert probes == (breaker.state is BreakerState.HALF_OPEN)
+        assert probes == (state_of(breaker) is BreakerState.HALF_OPEN)
     for permit in under_way:
         breaker.abandoned(permit)
     clock.now += 5.0

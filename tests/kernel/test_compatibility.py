@@ -237,7 +237,7 @@ def test_a_missing_method_is_named_at_load(factory: object) -> None:
 
 
 def test_a_method_with_other_arguments_is_named_at_load() -> None:
-    problem = problem_of(offering({"audit": Offer(WithOldRead, NoConfiguration)}))  # type: ignore[arg-type]
+    problem = problem_of(offering({"audit": Offer(WithOldRead, NoConfiguration)}))
     assert "a method `read` that takes (max_events, timeout)" in problem
 
 

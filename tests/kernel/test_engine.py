@@ -593,7 +593,7 @@ def test_what_is_not_there_is_a_configuration_error() -> None:
     assert "did you mean `jsonl`?" in str(caught.value)
     for section in ("compilers", "evaluators"):
         with pytest.raises(ConfigurationError, match=rf"{section}\.lua"):
-            build(Parts(), **{section: {"lua": {}}})
+            build(Parts(), RULES, **{section: {"lua": {}}})
     with pytest.raises(ConfigurationError, match=r"engine\.runtime"):
         build(Parts(), engine=EngineConfig(runtime="wasm"))
     with pytest.raises(ConfigurationError, match=r"state\.type"):

@@ -242,7 +242,7 @@ def test_a_compiler_is_for_the_language_it_is_offered_for() -> None:
 
         @hookimpl
         def kestrel_rule_compilers(self) -> object:
-            return {"eql": Offer(Compiler, NoConfiguration)}  # type: ignore[type-var]
+            return {"eql": Offer(Compiler, NoConfiguration)}
 
     with pytest.raises(PluginError, match="`eql` has a compiler for `sigma`"):
         load(Plugin()).compilers["eql"].create()
