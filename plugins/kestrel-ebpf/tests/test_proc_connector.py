@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kestrel_ebpf.netlink import proc_connector
 from kestrel_ebpf.netlink.proc_connector import Losses, ProcConnector, SequenceGaps
 from kestrel_ebpf.netlink.proc_messages import Envelope, Executed
 from kestrel_framework.errors import InputError
@@ -144,7 +143,7 @@ def test_a_refusal_says_what_to_do(
     def refuse(*_: object) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(proc_connector.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     connector = ProcConnector(1024)
     with pytest.raises(InputError, match=sentence):
         connector.open()

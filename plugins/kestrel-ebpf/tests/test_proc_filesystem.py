@@ -30,15 +30,15 @@ def make_process(root: Path, pid: int = 42, **files: bytes | str) -> Path:
     """Make a folder as /proc has it; `exe` and `cwd` are links."""
     folder = root / str(pid)
     folder.mkdir(parents=True)
-    contents: dict[str, bytes | str] = {
+    defaults: dict[str, bytes | str] = {
         "stat": stat_line(pid=pid),
         "cmdline": b"bash\0-c\0ls\0",
         "status": STATUS,
         "cgroup": "0::/docker/" + "ab" * 32 + "\n",
         "exe": "/usr/bin/bash",
         "cwd": "/srv",
-    } | files
-    for name, content in contents.items():
+    }
+    for name, content in {**defaults, **files}.items():
         if name in ("exe", "cwd"):
             (folder / name).symlink_to(os.fsdecode(content))
         else:
