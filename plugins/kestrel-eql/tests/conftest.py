@@ -21,6 +21,7 @@ def compiled(text: str, *, schema: SchemaRegistry | None = None, **options: str)
 def refused(text: str, *, schema: SchemaRegistry | None = None, **options: str) -> list[RuleError]:
     with pytest.raises((RuleError, ExceptionGroup)) as raised:
         compiled(text, schema=schema, **options)
+    assert isinstance(raised.value, (RuleError, ExceptionGroup))
     return list(errors_in(raised.value))
 
 

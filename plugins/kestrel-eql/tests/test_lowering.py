@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
 
+from kestrel_eql.problems import MAX_PROBLEMS
 from kestrel_framework.errors import RuleError
 from kestrel_framework.functions import Function
 from kestrel_framework.interpreter import holds
@@ -572,3 +574,10 @@ def test_conditions_as_values_nest_to_a_limit(compiled: Compiled, refused: Refus
 def test_a_sequence_has_a_limit_of_steps(refused: Refused) -> None:
     text = "sequence with maxspan=1s " + "[a where true] with runs=100 " * 6
     assert "at most 500 steps" in refused(text)[0].problem
+
+
+def test_a_rule_of_errors_is_told_quickly_and_to_a_limit(refused: Refused) -> None:
+    begin = time.perf_counter()
+    text = " or ".join(f"process.nme{number} == foo{number}(1)" for number in range(2_000))
+    assert len(refused(f"any where {text}", schema=SchemaRegistry.ecs())) == MAX_PROBLEMS
+    assert time.perf_counter() - begin < 10

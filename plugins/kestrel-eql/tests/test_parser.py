@@ -44,6 +44,7 @@ def sequence(text: str) -> eql.SequenceQuery:
 def problems(text: str) -> list[RuleError]:
     with pytest.raises((RuleError, ExceptionGroup)) as raised:
         parse(text, path="r.eql")
+    assert isinstance(raised.value, (RuleError, ExceptionGroup))
     return list(errors_in(raised.value))
 
 

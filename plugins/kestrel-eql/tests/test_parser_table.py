@@ -108,6 +108,6 @@ def test_a_full_disk_does_no_harm(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     def full(*arguments: object, **keywords: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parser_table.tempfile, "mkstemp", full)
+    monkeypatch.setattr("tempfile.mkstemp", full)
     assert load_parser().parse("any where true")
     assert tables(cache) == []

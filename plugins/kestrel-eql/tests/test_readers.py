@@ -130,6 +130,7 @@ def read_one(path: str, text: str | bytes) -> RuleSource:
 def problems(path: str, text: str | bytes) -> list[RuleError]:
     with pytest.raises((RuleError, ExceptionGroup)) as raised:
         read(path, text)
+    assert isinstance(raised.value, (RuleError, ExceptionGroup))
     return list(errors_in(raised.value))
 
 

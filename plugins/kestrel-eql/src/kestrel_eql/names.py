@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import attrs
 
@@ -12,6 +13,9 @@ from kestrel_eql.dialect import Settings
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
 from kestrel_framework.schema import SchemaRegistry
+
+_MAX_SUGGESTIONS: Final = 20
+"""For how many unknown fields of a rule the nearest known one is searched, which is slow."""
 
 
 class Refused(Exception):  # noqa: N818 - not an error for anybody: the problem is already told
@@ -41,6 +45,7 @@ class Names:
         self._bindings: dict[str, _Binding] = {}
         self._extra: frozenset[str] = frozenset()
         self._results = 0
+        self._suggestions = 0
 
     def name_step(self, name: str, step: int) -> None:
         """Make `name.field` the field of the event that a step matched."""
@@ -152,7 +157,10 @@ class Names:
         schema = self._schema
         if not schema.fields or path in schema.fields or node.optional or path in self._extra:
             return
-        near = schema.nearest_field(path)
+        near = None
+        if self._suggestions < _MAX_SUGGESTIONS:
+            self._suggestions += 1
+            near = schema.nearest_field(path)
         problem = f"unknown field `{path}`" + (f"; did you mean `{near}`?" if near else "")
         if schema.strict:
             self._problems.error(problem, node.position)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import attrs
 
 from kestrel_framework.errors import RuleError, Severity, SourceLocation
+
+MAX_PROBLEMS: Final = 100
+"""How many errors, and how many warnings, of one rule are told."""
 
 
 @attrs.frozen
@@ -38,7 +41,7 @@ class TextPlaces:
 
 
 class Problems:
-    """The errors and warnings of one rule."""
+    """The errors and warnings of one rule: the first `MAX_PROBLEMS` of each."""
 
     def __init__(self, places: TextPlaces, rule_id: str | None = None) -> None:
         self._places = places
@@ -48,11 +51,15 @@ class Problems:
 
     def error(self, problem: str, offset: int) -> None:
         """Add an error at an offset of the text; the same one twice is one."""
+        if len(self._errors) >= MAX_PROBLEMS:
+            return
         error = RuleError(problem, self._places.location(offset), rule_id=self._rule_id)
         self._errors.setdefault(str(error), error)
 
     def warn(self, problem: str, offset: int) -> None:
         """Add a warning at an offset of the text; the same one twice is one."""
+        if len(self._warnings) >= MAX_PROBLEMS:
+            return
         warning = RuleError(
             problem,
             self._places.location(offset),
