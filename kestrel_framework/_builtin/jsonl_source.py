@@ -111,12 +111,12 @@ class JsonlSource:
                     if lines.over:
                         self._leave()
                         continue
-                elif self._order.exhausted:
-                    self._raise_problems()
-                    return None
             except InputError as problem:
                 self._note(problem)
                 continue
+            if lines is None and self._order.exhausted:
+                self._raise_problems()
+                return None
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return EventBatch(position=self._position)

@@ -38,7 +38,7 @@ class _Lines:
 def _line(logger: object, method: str, details: MutableMapping[str, Any]) -> str:
     level = details.pop("level")
     event = details.pop("event")
-    if str(event) == BROKEN_PIPE:
+    if BROKEN_PIPE in (event, details.get("problem")):
         raise structlog.DropEvent
     shown = ", ".join(
         f"{name} {value}" for name, value in details.items() if value not in (None, "")
