@@ -244,7 +244,7 @@ def test_an_event_does_not_continue_itself() -> None:
     assert tracker.advance([candidate, candidate]) == []
 
 
-# --- keys ----------------------------------------------------------------------------
+# --- keys ---
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_the_number_of_keys_of_an_event_is_bounded_and_counted() -> None:
     assert tracker.statistics.keys_left_out == 1000 * 1000 - 10
 
 
-# --- the order of completions, and time ---------------------------------------------------
+# --- the order of completions, and time ---
 
 
 def test_what_waits_completes_when_its_time_has_passed() -> None:
@@ -356,7 +356,7 @@ def test_rules_complete_in_their_order_and_event_rules_are_ignored() -> None:
     assert [completion.rule for completion in done] == [1, 2]
 
 
-# --- limits ------------------------------------------------------------------------------------
+# --- limits ---
 
 
 def test_the_oldest_partial_match_of_a_rule_is_evicted_first() -> None:
@@ -404,7 +404,7 @@ def test_limits_are_at_least_one(name: str) -> None:
         TrackerLimits(**{name: 0})
 
 
-# --- rules that make no sense -----------------------------------------------------------------------
+# --- rules that make no sense ---
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_a_sequence_without_sense_is_refused(body: SequenceRule, problem: str) -
         tracker_for(Rule(RuleMetadata("r"), body))
 
 
-# --- against a brute-force search ----------------------------------------------------------------------
+# --- against a brute-force search ---
 
 
 def brute_force(shape: Shape, events: Sequence[Seen]) -> list[list[int | None]]:
