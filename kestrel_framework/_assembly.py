@@ -10,10 +10,11 @@ from typing import Final, TypeVar
 import attrs
 
 from kestrel_framework._pipeline.action_runner import PermittedAction
-from kestrel_framework._plugins.contexts import InstanceCounters, kernel_logger
+from kestrel_framework._plugins.contexts import InstanceCounters
 from kestrel_framework._plugins.fault_tally import FaultTally
 from kestrel_framework._plugins.faults import FaultBoundary
 from kestrel_framework._plugins.guarded_rules import AmbiguousCompiler, GuardedEvaluator
+from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import Offering, Offers, PluginRegistry
 from kestrel_framework.config import Configuration
 from kestrel_framework.detector import Detector

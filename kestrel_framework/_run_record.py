@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from kestrel_framework._pipeline.flow import Problem
-from kestrel_framework._plugins.contexts import kernel_logger
+from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework.detector import DetectorStatistics
 from kestrel_framework.errors import KestrelError
 

@@ -26,7 +26,7 @@ from kestrel_framework._pipeline.source_reader import (
     SourceEnded,
     SourceReader,
 )
-from kestrel_framework._plugins.contexts import kernel_logger
+from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework.alert import Alert

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
-from kestrel_framework.interfaces import Logger, PluginContext
+from kestrel_framework._plugins.kernel_log import kernel_logger
+from kestrel_framework.interfaces import PluginContext
 from kestrel_framework.schema import SchemaRegistry
 
 
@@ -31,19 +29,6 @@ class InstanceCounters:
         """Return all counters as they are now, sorted by name."""
         with self._lock:
             return dict(sorted(self._counts.items()))
-
-
-def kernel_logger(**bindings: object) -> Logger:
-    """Return a logger with `bindings`; to stderr unless the program configured structlog.
-
-    Results go to stdout, so that a diagnosis must never go there by default.
-    """
-    if structlog.is_configured():
-        logger = structlog.get_logger()
-    else:
-        logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
-    bound: Logger = logger.bind(**bindings)
-    return bound
 
 
 def instance_context(

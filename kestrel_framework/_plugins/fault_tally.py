@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from kestrel_framework._plugins.contexts import kernel_logger
 from kestrel_framework._plugins.error_handling import Decision
 from kestrel_framework._plugins.faults import FaultReport
+from kestrel_framework._plugins.kernel_log import kernel_logger
 
 _MOST_LOGGED: Final = 20
 

@@ -11,10 +11,11 @@ from typing import Any, Generic, Self, TypeVar
 import attrs
 
 from kestrel_framework._plugins.compatibility import check_plugin
-from kestrel_framework._plugins.contexts import InstanceCounters, instance_context, kernel_logger
+from kestrel_framework._plugins.contexts import InstanceCounters, instance_context
 from kestrel_framework._plugins.discovery import FoundPlugin, find_plugins
 from kestrel_framework._plugins.error_handling import HandlerChain
 from kestrel_framework._plugins.faults import Failed, FaultBoundary, describe
+from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.offers import (
     ACTIONS,
     COMPILERS,
