@@ -190,7 +190,7 @@ class Detector:
         """
         try:
             state = msgspec.msgpack.decode(snapshot, type=_Snapshot)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StateError(f"the detector's snapshot is damaged: {error}") from error
         if state.version != _SNAPSHOT_VERSION:
             raise StateError(f"the detector's snapshot has the unknown version {state.version}")

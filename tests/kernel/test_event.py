@@ -62,10 +62,10 @@ class TestUnfolding:
         assert 1 in read_path(unfolded, ["a"])
 
     def test_many_keys_are_unfolded_in_linear_time(self) -> None:
-        started = time.perf_counter()
+        started = time.process_time()
         unfolded = unfold_dotted_keys({f"a.k{n}": n for n in range(100_000)})
         assert len(list(read_path(unfolded, ["a", "k99999"]))) == 1
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5
 
     @given(documents(odd=False), st.text(st.sampled_from("ab."), max_size=5))
     def test_every_leaf_stays(self, document: dict[str, object], key: str) -> None:

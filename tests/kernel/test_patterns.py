@@ -37,9 +37,9 @@ def test_several_wildcards_are_any_of_them(several: list[str], text: str) -> Non
 
 @pytest.mark.parametrize("pattern", ["*a*a*a*a*a*a*a*b", "*a?*a?*a?*a?*a?*a?*ab", "a*a*a*a*a*b"])
 def test_a_hostile_text_does_not_make_a_wildcard_slow(pattern: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert not compile_wildcard(pattern)("a" * 100_000)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

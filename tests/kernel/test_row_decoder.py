@@ -129,10 +129,10 @@ class TestPayloads:
     )
     def test_a_hostile_event_costs_no_more_than_its_size(self, payload: bytes) -> None:
         assert len(payload) < MAX_PAYLOAD_BYTES
-        started = time.perf_counter()
+        started = time.process_time()
         rows, _ = decoded(payload)
         assert len(rows) == 1
-        assert time.perf_counter() - started < 10
+        assert time.process_time() - started < 10
 
     @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]":,\\u0dN1.e- '), max_size=30))
     def test_any_bytes_are_a_row_or_a_problem_or_blank(self, payload: bytes | str) -> None:

@@ -161,14 +161,22 @@ class TestOverApproximation:
     def test_a_program_is_its_prefilter(self) -> None:
         prefilter = Comparison(EQUAL, NAME, Literal("x"))
         fields = {"a": FieldType.KEYWORD}
-        conditions = [Program("lua", b"", fields, prefilter), Program("lua", b"", fields)]
+        conditions: list[Condition] = [
+            Program("lua", b"", fields, prefilter),
+            Program("lua", b"", fields),
+        ]
         assert matched(conditions, {"a": "x"}) == [0, 1]
         assert matched(conditions, {"a": "y"}) == [1]
 
     def test_a_leaf_on_an_earlier_step_counts_as_held(self) -> None:
         same = Comparison(EQUAL, NAME, StepField(0, "a"))
         other = Comparison(EQUAL, NAME, Literal("x"))
-        conditions = [And((same, other)), And((Not(same), other)), Or((same, other)), same]
+        conditions: list[Condition] = [
+            And((same, other)),
+            And((Not(same), other)),
+            Or((same, other)),
+            same,
+        ]
         assert matched(conditions, {"a": "y"}) == [2, 3]
         assert matched(conditions, {"a": "x"}) == [0, 1, 2, 3]
         targets = [Target(0, 0, ANY_EVENT, condition) for condition in (same, other)]
@@ -214,14 +222,14 @@ class TestAttacks:
 
     def test_huge_lists_in_an_event_are_looked_at_once(self) -> None:
         document = {"a": [f"text {n}" for n in range(100_000)], "b": ["x"] * 100_000}
-        conditions = [
+        conditions: list[Condition] = [
             Comparison(ComparisonOperator.LESS, Field("a"), Field("b")),
             Comparison(EQUAL, Field("a"), Field("b")),
             TextTest(TextPart.PREFIX, Field("a"), Field("b")),
         ]
-        started = time.perf_counter()
+        started = time.process_time()
         assert matched(conditions, document) == [0]
-        assert time.perf_counter() - started < 3
+        assert time.process_time() - started < 3
 
 
 class TestSource:
@@ -243,7 +251,7 @@ class TestSource:
 
 class TestCandidates:
     def test_rows_keep_their_order_and_targets_ascend(self) -> None:
-        conditions = [
+        conditions: list[Condition] = [
             Membership(NAME, (Literal("x"), Literal("y"))),
             ALWAYS,
             Comparison(EQUAL, NAME, Literal("x")),
@@ -283,9 +291,9 @@ class TestCandidates:
             )
             for n in range(1000)
         ]
-        started = time.perf_counter()
+        started = time.process_time()
         RuleMatcher(targets, SCHEMA)
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5
 
 
 def _assert_only_tests(source: str) -> None:
