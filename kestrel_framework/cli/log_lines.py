@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-import structlog
-
+from kestrel_framework._plugins.kernel_log import configure_before_first_line
 from kestrel_framework.cli.messages import note
 
 BROKEN_PIPE: Final = "standard output: cannot be written: broken pipe"
@@ -15,8 +14,15 @@ BROKEN_PIPE: Final = "standard output: cannot be written: broken pipe"
 
 def log_to_stderr() -> None:
     """Have what kernel and plugins log appear as lines like all other messages."""
+    configure_before_first_line(_configure)
+
+
+def _configure() -> None:
+    # Not at the top: importing it takes a tenth of a second, and most runs log nothing.
+    import structlog
+
     structlog.configure(
-        processors=[structlog.stdlib.add_log_level, _line],
+        processors=[structlog.processors.add_log_level, _line],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         logger_factory=_Lines,
         cache_logger_on_first_use=False,
@@ -39,7 +45,9 @@ def _line(logger: object, method: str, details: MutableMapping[str, Any]) -> str
     level = details.pop("level")
     event = details.pop("event")
     if BROKEN_PIPE in (event, details.get("problem")):
-        raise structlog.DropEvent
+        from structlog import DropEvent
+
+        raise DropEvent
     shown = ", ".join(
         f"{name} {value}" for name, value in details.items() if value not in (None, "")
     )
