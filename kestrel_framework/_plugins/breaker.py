@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -39,6 +40,10 @@ class Permit:
     """Leave to make one call; give it back with how the call went."""
 
     probe: bool
+
+
+UNCOUNTED: Final = Permit(probe=False)
+"""For a call that is made whatever the breaker says; its result counts for nothing."""
 
 
 class Breaker:
@@ -99,7 +104,7 @@ class Breaker:
                 self._probe = None
                 self._opened_at = now
                 return True
-            if self._opened_at is not None or permit.probe:
+            if self._opened_at is not None or permit.probe or permit is UNCOUNTED:
                 return False
             self._failures.append(now)
             full = len(self._failures) == self._settings.failures

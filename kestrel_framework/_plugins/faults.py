@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from kestrel_framework._plugins.breaker import Breaker, Permit
+from kestrel_framework._plugins.breaker import UNCOUNTED, Breaker, Permit
 from kestrel_framework._plugins.error_handling import (
     Backoff,
     Decision,
@@ -111,6 +111,7 @@ class FaultBoundary:
         *,
         idempotent: bool = False,
         has_fallback: bool = False,
+        in_any_case: bool = False,
     ) -> Returned[T] | Failed:
         """Call `function`, again where that is decided, and return how it went.
 
@@ -121,11 +122,13 @@ class FaultBoundary:
             handlers: Who decides about a failure.
             idempotent: Whether it may be made again.
             has_fallback: Whether the caller can let another runtime answer.
+            in_any_case: Whether it is made past the breaker, and does not count for it:
+                what keeps failing must be closed all the same.
         """
         attempt = 0
         while True:
             attempt += 1
-            result = self._attempt(operation, function)
+            result = self._attempt(operation, function, in_any_case=in_any_case)
             if isinstance(result, Returned):
                 return result
             fault = attrs.evolve(
@@ -139,8 +142,10 @@ class FaultBoundary:
             if decision is not Decision.RETRY:
                 return Failed(fault.error, decision)
 
-    def _attempt(self, operation: str, function: Callable[[], T]) -> Returned[T] | _Failure:
-        permit = self.breaker.admit()
+    def _attempt(
+        self, operation: str, function: Callable[[], T], *, in_any_case: bool
+    ) -> Returned[T] | _Failure:
+        permit = UNCOUNTED if in_any_case else self.breaker.admit()
         if permit is None:
             return _Failure(Fault(self._suspended(operation), operation, suspended=True))
         try:

@@ -94,7 +94,7 @@ class GuardedSource:
         self._boundary.call("acknowledge", lambda: self._source.acknowledge(position), _CONTINUE)
 
     def close(self) -> None:
-        self._boundary.call("close", self._source.close, _CONTINUE)
+        self._boundary.call("close", self._source.close, _CONTINUE, in_any_case=True)
 
     def progress(self) -> tuple[int, int] | None:
         source = self._source
@@ -130,7 +130,7 @@ class GuardedOutput:
         self._deliver("flush", self._output.flush)
 
     def close(self) -> None:
-        self._boundary.call("close", self._output.close, _CONTINUE)
+        self._boundary.call("close", self._output.close, _CONTINUE, in_any_case=True)
 
     def _deliver(self, operation: str, function: Callable[[], None]) -> None:
         result = self._boundary.call(operation, function, _WRITE, idempotent=True)
@@ -186,7 +186,7 @@ class GuardedStateStore:
         )
 
     def close(self) -> None:
-        self._boundary.call("close", self._store.close, _CONTINUE)
+        self._boundary.call("close", self._store.close, _CONTINUE, in_any_case=True)
 
     def _call(self, operation: str, function: Callable[[], T], *, idempotent: bool = True) -> T:
         result = self._boundary.call(operation, function, _STORE, idempotent=idempotent)

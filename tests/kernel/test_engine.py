@@ -431,6 +431,7 @@ def test_a_source_that_keeps_failing_ends_and_the_others_go_on() -> None:
     faults = report.statistics["errors_by_cause"]
     assert isinstance(faults, dict)
     assert faults["fault: sources.bad"] >= 5
+    assert failing.calls["close"] == 1
 
 
 def test_malformed_events_are_skipped_and_counted() -> None:

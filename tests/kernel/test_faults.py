@@ -168,6 +168,17 @@ def test_what_keeps_failing_is_not_called_any_more() -> None:
     assert reports[-1].fault.suspended
 
 
+def test_a_call_may_be_made_in_any_case_and_then_counts_for_nothing() -> None:
+    calls = boundary(failures=2)
+    for _ in range(5):
+        calls.call("close", raising(ValueError()), SKIP, in_any_case=True)
+    assert calls.breaker.state is BreakerState.CLOSED
+    for _ in range(2):
+        calls.call("read", raising(ValueError()), SKIP)
+    assert calls.call("close", lambda: "closed", SKIP, in_any_case=True) == Returned("closed")
+    assert isinstance(calls.call("read", lambda: 7, SKIP), Failed)
+
+
 def test_a_transient_error_is_retried_with_growing_waits() -> None:
     waits = Waits()
     errors = [OutputError("busy", transient=True), OutputError("busy", transient=True)]

@@ -68,6 +68,8 @@ def test_a_source_that_keeps_failing_is_over() -> None:
     with pytest.raises(InputError, match="kept failing"):
         source.read(10, 0.0)
     assert inner.calls["read"] == 5
+    source.close()
+    assert inner.calls["close"] == 1
 
 
 def test_an_input_error_is_handed_on_as_it_is() -> None:
