@@ -44,11 +44,10 @@ def values(document: Document, path: str) -> list[object]:
 
 
 class Recorder:
-    """A source that follows this test's own process, and everything it hands over."""
+    """A source, and everything it hands over."""
 
-    def __init__(self, **settings: int) -> None:
+    def __init__(self, config: ProcEventsConfig) -> None:
         self.metrics = CountingMetrics()
-        config = ProcEventsConfig(root_pid=os.getpid(), **settings)
         self.source = ProcEventsSource(config, make_context(metrics=self.metrics))
         self.documents: list[Document] = []
         self.lost: Counter[str] = Counter()
@@ -68,6 +67,11 @@ class Recorder:
         while quiet < 3 and time.monotonic() < deadline:
             quiet = 0 if self._read() else quiet + 1
         assert quiet, "the source never was quiet"
+
+    def until_drained(self, seconds: float = 0.6) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._read()
 
     def _read(self) -> list[Document]:
         batch = self.source.read(1000, 0.1)
@@ -90,7 +94,7 @@ def _time(document: Document) -> int:
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    recorder = Recorder()
+    recorder = Recorder(ProcEventsConfig(root_pid=os.getpid()))
     recorder.source.open(None)
     yield recorder
     recorder.source.close()
@@ -233,16 +237,17 @@ def test_a_burst_that_does_not_fit_is_accounted_for_and_recovered_from() -> None
     """A reader that sleeps with a tiny buffer: what is missing is counted, to the event.
 
     A gap shows when the next message of that processor arrives, so each one makes some.
-    Other processes of the host lose events at the same time; so there can be more, never less.
+    Nobody is followed alone, because whose fork is lost can no longer be told; so other processes
+    of the host are in the sums, and there can be more than this test made, never less.
     """
-    recorder = Recorder(receive_buffer_bytes=8192)
+    recorder = Recorder(ProcEventsConfig(receive_buffer_bytes=8192))
     recorder.source.open(None)
     try:
         subprocess.run(["/bin/sh", "-c", "for i in $(seq 400); do (:); done"], check=True)
-        recorder.until_quiet()
+        recorder.until_drained()
         for cpu in sorted(os.sched_getaffinity(0)):
             subprocess.run(["taskset", "-c", str(cpu), "/bin/sh", "-c", "(:); (:)"], check=True)
-            recorder.until_quiet()
+            recorder.until_drained()
     finally:
         recorder.source.close()
     shell_and_seq, children = 6, 800
@@ -250,7 +255,8 @@ def test_a_burst_that_does_not_fit_is_accounted_for_and_recovered_from() -> None
     made = shell_and_seq + children + afterwards
     assert recorder.metrics.counts["receive_buffer_overruns"] >= 1
     assert recorder.metrics.counts["resynchronisations"] >= 1
-    assert 0 < len(recorder.documents) < made
+    assert recorder.documents
+    assert recorder.lost["not_delivered"] > children // 2
     assert len(recorder.documents) + recorder.lost["not_delivered"] >= made
 
 
