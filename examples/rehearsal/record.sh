@@ -42,6 +42,7 @@ read -r _ < /opt/rehearsal/end
 STAGE
 (cd / && exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin sh "$stage/stage.sh" "$@") &
 actors=$!
+trap 'kill "$actors" 2> /dev/null || true' EXIT # where the recorder fails, nobody waits for ever
 
 # A process that lives for a millisecond is seen whole only by a recorder that never waits.
 chrt --fifo 10 "$KESTREL" record --source proc-events --set "sources.proc-events.root_pid=$actors" \
