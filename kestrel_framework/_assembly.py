@@ -125,7 +125,7 @@ class Assembler:
             self._faults,
         )
 
-    def _compilers(self) -> list[RuleCompiler]:
+    def compilers(self) -> list[RuleCompiler]:
         """Return every rule language; one that cannot be made is logged, and missing.
 
         Raises:
@@ -172,7 +172,7 @@ class Assembler:
         configured = self._configuration.rules
         report = load_rules(
             *configured.paths,
-            compilers=self._compilers(),
+            compilers=self.compilers(),
             schema=self._registry.schema,
             strict=configured.strict,
             runtimes=(NATIVE, *evaluators),
