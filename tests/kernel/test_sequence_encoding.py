@@ -134,7 +134,7 @@ def test_restoring_replaces_what_there_was() -> None:
     assert len(tracker.finish()) == 4
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "version", "name", "checksum"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "version", "name", "text", "checksum"])
 def test_damaged_bytes_are_refused_and_change_nothing(damage: str) -> None:
     tracker = busy_tracker()
     snapshot = tracker.snapshot()
@@ -145,6 +145,7 @@ def test_damaged_bytes_are_refused_and_change_nothing(damage: str) -> None:
         "flip": (snapshot[:-9] + bytes([snapshot[-9] ^ 1]) + snapshot[-8:], "damaged"),
         "version": (msgspec.msgpack.encode([name, 2, checksum, content]), "version 2"),
         "name": (msgspec.msgpack.encode(["x", version, checksum, content]), "no snapshot"),
+        "text": (snapshot.replace(b"kestrel", b"kestre\xff"), "damaged"),
         "checksum": (msgspec.msgpack.encode([name, version, 0, content]), "checksum"),
     }[damage]
     with pytest.raises(StateError, match=message):

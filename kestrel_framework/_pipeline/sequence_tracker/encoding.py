@@ -141,7 +141,7 @@ def decode(snapshot: bytes) -> TrackerState:
     """
     try:
         envelope = msgspec.msgpack.decode(snapshot, type=_Envelope)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateError(f"the snapshot of the sequences is damaged: {error}") from error
     if envelope.name != _NAME:
         raise StateError("this is no snapshot of sequences")

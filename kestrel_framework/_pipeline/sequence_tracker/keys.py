@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from kestrel_framework.event import Document
@@ -45,7 +45,11 @@ class KeyReader:
         number = 1
         for read, optional in self._parts:
             values = read(document)
-            parts = tuple(dict.fromkeys(key_part(value) for value in values))
+            parts: tuple[KeyPart, ...]
+            if len(values) == 1:
+                parts = (key_part(values[0]),)
+            else:
+                parts = tuple(dict.fromkeys(map(key_part, values)))
             if not parts:
                 if not optional:
                     return [], 0
@@ -95,10 +99,10 @@ def _rank(value: Scalar | None) -> int:
     return 3 if isinstance(value, str) else 2
 
 
-def _value_reader(value: Value) -> Callable[[Document], Iterable[Scalar]]:
+def _value_reader(value: Value) -> Callable[[Document], Sequence[Scalar]]:
     """Return what reads the values of a node: fast for a field with one plain text or integer."""
 
-    def interpret(document: Document) -> Iterable[Scalar]:
+    def interpret(document: Document) -> Sequence[Scalar]:
         return values_of(value, document)
 
     if not isinstance(value, Field) or value.type not in (
@@ -111,7 +115,7 @@ def _value_reader(value: Value) -> Callable[[Document], Iterable[Scalar]]:
     takes_texts = value.type is not FieldType.LONG
     takes_integers = value.type is not FieldType.KEYWORD
 
-    def read(document: Document) -> Iterable[Scalar]:
+    def read(document: Document) -> Sequence[Scalar]:
         found: object = document
         for name in path:
             if type(found) is not dict:

@@ -12,7 +12,8 @@ from kestrel_framework._pipeline.flow import ordinal
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
 from kestrel_framework.event import Document, Event
 from kestrel_framework.interpreter import holds
-from kestrel_framework.predicate import Predicate, steps_of
+from kestrel_framework.predicate import Predicate
+from kestrel_framework.predicate_traversal import steps_of
 from kestrel_framework.rule import Program, Step
 
 ENDED: Final = -1
