@@ -133,6 +133,7 @@ _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "API_VERSION",
+    "MISSING",
     "ActionExecutor",
     "ActionOutcome",
     "ActionRequest",
@@ -164,7 +165,6 @@ __all__ = [
     "Limits",
     "LoadReport",
     "LoadedPredicate",
-    "MISSING",
     "NoConfiguration",
     "Offer",
     "OutputError",

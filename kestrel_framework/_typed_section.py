@@ -29,7 +29,7 @@ _NAMES: Final[Mapping[object, tuple[str, str]]] = {
 
 
 class UntypedText(str):
-    """A value from the environment or the command line: the type of its key decides how it is read."""
+    """A value from the environment or the command line: its key's type decides how it is read."""
 
     __slots__ = ()
 

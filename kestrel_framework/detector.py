@@ -85,13 +85,14 @@ class Detector:
 
     Args:
         rules: The rules to begin with.
-        schema: What fields and event types mean; the Elastic Common Schema if left out. It should be
-            the one the rules were compiled with.
+        schema: What fields and event types mean; the Elastic Common Schema if left out. It
+            should be the one the rules were compiled with.
         settings: Which fields say when and what an event is.
         evaluators: Runtimes for programs written by hand, by name, besides `native`.
         runtime: The runtime that decides about expressions.
         limits: How much unfinished sequences may hold.
-        on_problem: Told of each oddity of the input and each failed evaluation, in the calling thread.
+        on_problem: Told of each oddity of the input and each failed evaluation, in the calling
+            thread.
 
     Raises:
         RuleError: a rule cannot be loaded into its runtime.
@@ -183,7 +184,8 @@ class Detector:
     def restore(self, snapshot: bytes) -> None:
         """Take over the state of a detector with the same or another rule set.
 
-        Unfinished sequences of rules that this one does not have, with the same meaning, end, counted.
+        Unfinished sequences of rules that this one does not have, with the same meaning, end,
+        counted.
 
         Raises:
             StateError: the snapshot is damaged, or of a newer version. Nothing has changed.

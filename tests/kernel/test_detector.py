@@ -61,7 +61,9 @@ def event(name: str, seconds: int = 0, host: str = "h1") -> Document:
 
 
 def found(alerts: Sequence[Alert]) -> list[tuple[str, list[int | None]]]:
-    return [(a.rule.rule_id, [e and e.identity.offset for e in a.evidence]) for a in alerts]
+    return [
+        (a.rule.rule_id, [e.identity.offset if e else None for e in a.evidence]) for a in alerts
+    ]
 
 
 def test_an_event_rule_finds_its_events() -> None:

@@ -92,7 +92,7 @@ class NamesCompiler:
 
 class EqlNamesCompiler(NamesCompiler):
     language = "eql"
-    suffixes = (".eql",)
+    suffixes: tuple[str, ...] = (".eql",)
 
 
 @pytest.fixture

@@ -276,9 +276,7 @@ def test_keys_are_equal_by_value(first: object, second: object, keys: object) ->
     found = [completion.key for completion in done]
     assert found == keys
     assert [type(part) for key in found for part in key] == [
-        type(part)
-        for key in keys  # type: ignore[attr-defined]
-        for part in key
+        type(part) for key in keys for part in key
     ]
 
 
@@ -515,10 +513,10 @@ def stands(shape, stages, chain, events, satisfies) -> bool:  # type: ignore[no-
     if has_trailing and not after:
         return True
     if has_leading and has_trailing:
-        return min(after) - max(before) > span
+        return bool(min(after) - max(before) > span)
     if has_leading:
-        return last.time - max(before) > span
-    return min(after) - first.time > span
+        return bool(last.time - max(before) > span)
+    return bool(min(after) - first.time > span)
 
 
 @st.composite

@@ -75,7 +75,7 @@ def test_the_generated_reference_is_up_to_date() -> None:
 
 
 def undocumented(module: str, tree: ast.Module) -> Iterator[str]:
-    if ast.get_docstring(tree) is None:
+    if tree.body and ast.get_docstring(tree) is None:
         yield module
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
