@@ -17,13 +17,15 @@ BLOCK_BYTES: Final = 1 << 20
 STANDARD_INPUT: Final = "-"
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
+_ZSTD_MAGICS: Final = (
+    b"\x28\xb5\x2f\xfd",
+    *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)),  # skippable frames
+)
 _MAGIC_BYTES: Final = 4
 _MAX_WINDOW_BYTES: Final = 1 << 27
 # A zstd block of 4 bytes may stand for 128 KiB, so that input given in slices of
-# this size cannot become more than 64 MiB at a time.
-_ZSTD_SLICE_BYTES: Final = 2048
+# this size cannot become more than 16 MiB at a time.
+_ZSTD_SLICE_BYTES: Final = 512
 _GZIP_SLICE_BYTES: Final = 1 << 14
 
 _KINDS: Final = (
@@ -141,8 +143,7 @@ def compression_of(start: bytes, name: str) -> Literal["gzip", "zstd"] | None:
     """Say how a file that begins with `start` is compressed: by content, else by suffix."""
     if start.startswith(_GZIP_MAGIC) or name.endswith(".gz"):
         return "gzip"
-    zstd = start.startswith(_ZSTD_MAGIC) or start[1:4] == _ZSTD_SKIPPABLE
-    return "zstd" if zstd or name.endswith(".zst") else None
+    return "zstd" if start.startswith(_ZSTD_MAGICS) or name.endswith(".zst") else None
 
 
 class _Unit(Protocol):

@@ -11,7 +11,8 @@ import pytest
 
 from kestrel_framework.errors import RuleError
 from kestrel_framework.interfaces import RuleCompiler, RuleFile
-from kestrel_framework.predicate import MAX_DEPTH, depth
+from kestrel_framework.predicate import MAX_DEPTH
+from kestrel_framework.predicate_traversal import depth
 from kestrel_framework.rule import Program, Rule, RuleSource, errors_in
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.testing.contract import Contract
