@@ -161,7 +161,7 @@ def test_a_rollout_takes_a_fraction(fraction: float) -> None:
 def test_errors_of_nested_groups_come_one_by_one() -> None:
     first, second, third = RuleError("1"), RuleError("2"), RuleError("3")
     inner: ExceptionGroup[RuleError] = ExceptionGroup("step", [second, third])
-    group: ExceptionGroup[RuleError] = ExceptionGroup("rule", [first, inner])
+    group: ExceptionGroup[RuleError] = ExceptionGroup("rule", [first, inner])  # type: ignore[list-item]
     assert list(errors_in(group)) == [first, second, third]
     assert list(errors_in(first)) == [first]
 
