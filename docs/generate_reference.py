@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Final, get_args, get_type_hints
 
 import attrs
+import click
 
 import kestrel_framework
 from kestrel_framework import config, errors, hookspecs, interfaces
 from kestrel_framework._builtin import plugin as builtin
+from kestrel_framework.cli import kestrel
 from kestrel_framework.event import EventSettings
 from kestrel_framework.schema import FieldDefinition, SchemaRegistry
 
@@ -49,6 +51,7 @@ def pages() -> dict[str, str]:
         "errors.md": _errors(),
         "schema.md": _schema(),
         "configuration.md": _configuration(),
+        "command-line.md": _command_line(),
     }
 
 
@@ -241,7 +244,9 @@ def _configuration() -> str:
         "engine": config.EngineConfig,
         "events": EventSettings,
     }
-    sections = [_settings(f"[{name}]", kind) for name, kind in tables.items()]
+    variables = inspect.cleandoc(config.environment_settings.__doc__ or "").partition("\n\n")[2]
+    sections = [f"## Environment variables\n\n{variables}"]
+    sections += [_settings(f"[{name}]", kind) for name, kind in tables.items()]
     sections.append("# What the kernel brings\n\nTheir options stand in the table of the instance.")
     offers = {
         "source": builtin.kestrel_event_sources(),
@@ -252,6 +257,39 @@ def _configuration() -> str:
     for what, named in offers.items():
         sections += [_settings(f"{what} {name}", offer.config) for name, offer in named.items()]
     return _page("Configuration", inspect.cleandoc(config.__doc__ or ""), sections)
+
+
+def _command_line() -> str:
+    lead = (
+        "Results go to standard output, everything else to standard error. With `--format json` "
+        "there is one JSON object a line on standard output and nothing else. Colour and progress "
+        "appear only where standard error is a terminal."
+    )
+    context = kestrel.make_context("kestrel", [], resilient_parsing=True)
+    sections = [_help_text(kestrel)]
+    for name in kestrel.list_commands(context):
+        command = kestrel.get_command(context, name)
+        if command is not None:
+            sections.append(_command(command, click.Context(command, context, name)))
+    return _page("Command line", lead, sections)
+
+
+def _command(command: click.Command, context: click.Context) -> str:
+    usage = (
+        f"```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
+    )
+    rows = []
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            cells = [f"`{record[0]}`", " ".join(record[1].split())]
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    table = "\n".join(["| option | |", "|---|---|", *rows])
+    return "\n\n".join([f"## `{context.command_path}`", usage, _help_text(command), table])
+
+
+def _help_text(command: click.Command) -> str:
+    return inspect.cleandoc(command.help or "")
 
 
 def _settings(title: str, kind: type) -> str:

@@ -27,8 +27,10 @@ def all_compilers(configuration: Configuration, registry: PluginRegistry) -> lis
     """Return a compiler for each installed language.
 
     Raises:
-        ConfigurationError: one that the configuration names cannot be made.
+        ConfigurationError: one that the configuration names is not there, or cannot be made.
     """
+    for language in configuration.compilers:
+        registry.compilers.resolve(language, f"compilers.{language}")
     return Assembler(configuration, registry, threading.Event()).compilers()
 
 

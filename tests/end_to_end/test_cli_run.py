@@ -230,8 +230,9 @@ class TestBadOutput:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())
         process.stdout.close()
-        assert process.wait(30) == 0
-        assert "roken pipe" not in process.stderr.read()
+        code, errors = process.wait(30), process.stderr.read()
+        assert code == 0, errors
+        assert "roken pipe" not in errors
 
 
 class TestSignals:

@@ -1,0 +1,94 @@
+"""`kestrel plugins`, and plugins that are broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def install(kestrel: Any, write: Write) -> Callable[[str, str], None]:
+    """Make a distribution with one plugin visible to the program."""
+
+    def installed(name: str, code: str) -> None:
+        folder = f"site/{name}-1.2.dist-info"
+        write(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        write(f"{folder}/entry_points.txt", f"[kestrel.plugins]\n{name} = {name}_plugin\n")
+        write(f"site/{name}_plugin.py", code)
+        kestrel.environment["PYTHONPATH"] = str(kestrel.folder / "site")
+
+    return installed
+
+
+def test_every_plugin_says_what_it_is_and_offers(kestrel: Any) -> None:
+    done = kestrel("plugins", "--format", "json")
+    assert done.code == 0
+    by_name = {one["name"]: one for one in done.objects}
+    assert all(
+        list(one) == ["name", "version", "api", "offers", "state", "problem"]
+        for one in done.objects
+    )
+    assert by_name["eql"]["offers"] == {"compilers": ["eql"]}
+    assert by_name["eql"]["state"] == "loaded"
+    assert "jsonl" in by_name["builtin"]["offers"]["sources"]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("raise RuntimeError('no luck')", "no luck"),
+        ("KESTREL_API = '9.0'", "9.0"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("x = 1", "KESTREL_API"),
+    ],
+)
+def test_a_broken_plugin_is_listed_and_stops_nobody(
+    kestrel: Any,
+    install: Callable[[str, str], None],
+    events: Path,
+    rule: Path,
+    code: str,
+    problem: str,
+) -> None:
+    install("shaky", code)
+    listed = {one["name"]: one for one in kestrel("plugins", "--format", "json").objects}
+    assert (listed["shaky"]["state"], listed["shaky"]["version"]) == ("broken", "1.2")
+    assert problem in listed["shaky"]["problem"]
+    done = kestrel("run", "--rules", rule, "--input", events, "--format", "json")
+    assert (done.code, len(done.objects)) == (0, 2)
+    assert "shaky" in done.err
+
+
+def test_a_broken_plugin_that_is_named_stops_the_start(
+    kestrel: Any, install: Callable[[str, str], None], events: Path, rule: Path
+) -> None:
+    install("shaky", "raise RuntimeError('no luck')")
+    done = kestrel(
+        "run", "--rules", rule, "--input", events, "--set", 'plugins.allow=["eql", "shaky"]'
+    )
+    assert (done.code, done.out) == (2, "")
+    assert "plugin shaky: " in done.err
+
+
+def test_people_get_a_table(kestrel: Any) -> None:
+    done = kestrel("plugins")
+    assert done.code == 0
+    assert done.out.startswith("NAME")
+    assert "compilers: eql" in done.out
+
+
+def test_a_denied_plugin_is_listed_as_denied(kestrel: Any) -> None:
+    done = kestrel("plugins", "--format", "json", "--set", "plugins.deny=eql")
+    assert {one["name"]: one["state"] for one in done.objects}["eql"] == "denied"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script(kestrel: Any, shell: str) -> None:
+    done = kestrel("completion", shell)
+    assert done.code == 0
+    assert "_KESTREL_COMPLETE" in done.out
