@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -137,7 +137,7 @@ class Element:
     null_value: Scalar | None = attrs.field(default=None, eq=_typed)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Arithmetic:
     """`functions.calculate` of every combination of the operands' values."""
 
@@ -146,7 +146,7 @@ class Arithmetic:
     right: Value
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Call:
     """A function of `kestrel_framework.functions`; null if an argument is null."""
 
@@ -155,7 +155,7 @@ class Call:
     fold: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Truth:
     """A predicate as a value: true where `holds` does, false where `fails` does, else null.
 
@@ -180,7 +180,7 @@ class Constant:
     holds: bool
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Comparison:
     """Some value of `left` stands in that relation to some value of `right`.
 
@@ -195,7 +195,7 @@ class Comparison:
     fold: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Membership:
     """Some value is one of `choices`, which are not empty. Made by `membership`."""
 
@@ -204,7 +204,7 @@ class Membership:
     fold: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Wildcard:
     """Some value as text matches one of the patterns from end to end.
 
@@ -217,7 +217,7 @@ class Wildcard:
     fold: bool = True
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Regex:
     """Some value as text matches one of the patterns from end to end.
 
@@ -238,7 +238,7 @@ class Regex:
             compile_regex(pattern)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Cidr:
     """Some value is the text of an address in one of the networks (canonical texts)."""
 
@@ -251,7 +251,7 @@ class Cidr:
             ipaddress.ip_network(network)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class TextTest:
     """Some value of `value` starts with, ends with or contains some value of `part`.
 
@@ -264,14 +264,14 @@ class TextTest:
     fold: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class IsNull:
     """The value has no value (and, for a field, no object that may be there)."""
 
     value: Value
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class AnyElement:
     """`predicate` holds for some element of an array of objects.
 
@@ -285,21 +285,21 @@ class AnyElement:
     predicate: Predicate
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class And:
     """All terms hold."""
 
     terms: tuple[Predicate, ...]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Or:
     """Some term holds."""
 
     terms: tuple[Predicate, ...]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Not:
     """The term does not hold."""
 
@@ -426,100 +426,3 @@ def _literal_beside(value: Value, literal: Literal) -> Literal:
     if not isinstance(value, (Field, StepField, Element)) or literal.value is None:
         return literal
     return Literal(literal_for(literal.value, value.type, value.formats))
-
-
-# --- looking at a tree -------------------------------------------------------
-
-
-def children(node: Node) -> tuple[Node, ...]:
-    """Return the nodes directly under `node`, in order."""
-    match node:
-        case Comparison() | Arithmetic():
-            return (node.left, node.right)
-        case Membership():
-            return (node.value, *node.choices)
-        case Wildcard() | Regex() | Cidr() | IsNull():
-            return (node.value,)
-        case TextTest():
-            return (node.value, node.part)
-        case AnyElement():
-            return (node.array, node.predicate)
-        case And() | Or():
-            return node.terms
-        case Not():
-            return (node.term,)
-        case Call():
-            return node.arguments
-        case Truth():
-            return (node.holds, node.fails)
-        case _:
-            return ()
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """Yield `node` and every node under it, parents first, without recursion."""
-    waiting: list[Node] = [node]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        waiting.extend(reversed(children(current)))
-
-
-def depth(node: Node) -> int:
-    """Return how deep the tree nests; a leaf without operands is 1."""
-    deepest = 0
-    level: Sequence[Node] = (node,)
-    while level:
-        deepest += 1
-        level = [child for parent in level for child in children(parent)]
-    return deepest
-
-
-def fields_of(node: Node) -> frozenset[str]:
-    """Return the paths of the fields of the event at hand that the tree reads."""
-    return frozenset(part.path for part in walk(node) if isinstance(part, Field))
-
-
-def steps_of(node: Node) -> frozenset[int]:
-    """Return the earlier steps whose events the tree reads."""
-    return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
-
-
-NodeT = TypeVar("NodeT", bound=Node)
-
-
-def with_fields(node: NodeT, change: Callable[[Field], Field]) -> NodeT:
-    """Return the tree with every `Field` (of the event at hand) replaced by `change` of it."""
-    if isinstance(node, Field):
-        return change(node)  # type: ignore[return-value]
-    changes: dict[str, object] = {}
-    for attribute in attrs.fields(type(node)):
-        value = getattr(node, attribute.name)
-        if attrs.has(type(value)):
-            changes[attribute.name] = with_fields(value, change)
-        elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
-            changes[attribute.name] = tuple([with_fields(inner, change) for inner in value])
-    if not changes:
-        return node
-    kept = {a.name: getattr(node, a.name) for a in attrs.fields(type(node))}
-    return type(node)(**{**kept, **changes})
-
-
-def to_data(node: Node) -> dict[str, object]:
-    """Return the tree as plain data: canonical, ready for JSON, one key `node` per node."""
-    data: dict[str, object] = {"node": type(node).__name__}
-    for attribute in attrs.fields(type(node)):
-        data[attribute.name] = _plain(getattr(node, attribute.name))
-    return data
-
-
-def _plain(value: object) -> object:
-    if attrs.has(type(value)):
-        return to_data(value)  # type: ignore[arg-type]
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return {"float": repr(value)}
-    return value

@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 import attrs
 
 from kestrel_framework.errors import RuleError, SourceLocation
-from kestrel_framework.predicate import Predicate, Value, fields_of, to_data
+from kestrel_framework.predicate import Predicate, Value
+from kestrel_framework.predicate_traversal import fields_of, to_data
 from kestrel_framework.schema import FieldType
 
 ANY_EVENT: Final[frozenset[str]] = frozenset()
@@ -20,6 +21,8 @@ ANY_EVENT: Final[frozenset[str]] = frozenset()
 
 
 class RuleSeverity(enum.Enum):
+    """How bad it is if a finding is true, in the words of the Elastic Common Schema."""
+
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
@@ -193,6 +196,8 @@ class Pipe:
 
 
 class RolloutMode(enum.Enum):
+    """Which findings of a revision count."""
+
     LIVE = "live"
     SHADOW = "shadow"
     CANARY = "canary"

@@ -20,11 +20,8 @@ from kestrel_framework.predicate import (
     MAX_DEPTH,
     Field,
     Predicate,
-    depth,
-    fields_of,
-    steps_of,
-    with_fields,
 )
+from kestrel_framework.predicate_traversal import depth, fields_of, steps_of, with_fields
 from kestrel_framework.rule import Condition, Program
 from kestrel_framework.schema import FieldType
 

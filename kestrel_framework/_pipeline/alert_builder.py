@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
-from kestrel_framework.predicate import fields_of
+from kestrel_framework.predicate_traversal import fields_of
 from kestrel_framework.rule import Program, RolloutMode, Rule, RuleSet, Step
 from kestrel_framework.values import Scalar
 
@@ -26,7 +26,7 @@ class AlertBuilder:
         join_keys: tuple[Scalar | None, ...],
         lost: Mapping[str, int],
     ) -> Alert:
-        """Return the alert for `events`, one for each step of the rule; `None`s are missing events."""
+        """Return the alert for `events`: one for each step, `None` for a missing event."""
         rule = self._rules[rule_index]
         evidence = tuple(
             None if event is None else _evidence(event, fields)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from kestrel_framework import predicate
 from kestrel_framework._pipeline.flow import Candidate, Problem, Row, Target
 from kestrel_framework.errors import RuleError
 from kestrel_framework.interfaces import (
@@ -19,7 +18,8 @@ from kestrel_framework.interfaces import (
     PredicateEvaluator,
 )
 from kestrel_framework.interpreter import entries, has_list
-from kestrel_framework.predicate import Field
+from kestrel_framework.predicate import Field, field
+from kestrel_framework.predicate_traversal import steps_of, walk
 from kestrel_framework.rule import Condition, Program
 from kestrel_framework.schema import SchemaRegistry
 
@@ -155,7 +155,7 @@ def _deciding_runtime(condition: Condition, runtime: str) -> str | None:
     """Return the runtime to ask, or None where the matcher's or the tracker's verdict counts."""
     if isinstance(condition, Program):
         return condition.runtime
-    return None if runtime == NATIVE or predicate.steps_of(condition) else runtime
+    return None if runtime == NATIVE or steps_of(condition) else runtime
 
 
 def _fields_seen(condition: Condition, schema: SchemaRegistry) -> dict[str, Field]:
@@ -165,11 +165,11 @@ def _fields_seen(condition: Condition, schema: SchemaRegistry) -> dict[str, Fiel
     """
     if isinstance(condition, Program):
         return {
-            path: attrs.evolve(predicate.field(path, schema), type=kind)
+            path: attrs.evolve(field(path, schema), type=kind)
             for path, kind in condition.fields.items()
         }
     found: dict[str, Field] = {}
-    for node in predicate.walk(condition):
+    for node in walk(condition):
         if isinstance(node, Field):
             found.setdefault(node.path, attrs.evolve(node, whole=False))
     return found

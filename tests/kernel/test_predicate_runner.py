@@ -25,8 +25,8 @@ from kestrel_framework.predicate import (
     Not,
     Predicate,
     StepField,
-    walk,
 )
+from kestrel_framework.predicate_traversal import walk
 from kestrel_framework.rule import ANY_EVENT, Condition, Program
 from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
 from kestrel_framework.testing.strategies import documents, predicates

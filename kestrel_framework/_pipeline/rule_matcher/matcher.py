@@ -13,7 +13,8 @@ from kestrel_framework._pipeline.rule_matcher.over_approximation import decided_
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.row_cells import Cells, CellTable
 from kestrel_framework.event import Document
-from kestrel_framework.predicate import NEVER, Predicate, steps_of
+from kestrel_framework.predicate import NEVER, Predicate
+from kestrel_framework.predicate_traversal import steps_of
 from kestrel_framework.rule import ANY_EVENT, Program
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.values import Scalar

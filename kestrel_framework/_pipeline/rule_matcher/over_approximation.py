@@ -16,8 +16,8 @@ from kestrel_framework.predicate import (
     all_of,
     any_of,
     negation,
-    steps_of,
 )
+from kestrel_framework.predicate_traversal import steps_of
 from kestrel_framework.rule import Condition, Program
 
 

@@ -48,8 +48,8 @@ from kestrel_framework.predicate import (
     Truth,
     Value,
     Wildcard,
-    walk,
 )
+from kestrel_framework.predicate_traversal import walk
 from kestrel_framework.values import (
     compile_networks,
     compile_regex,

@@ -37,8 +37,8 @@ from kestrel_framework.predicate import (
     TextTest,
     Truth,
     Wildcard,
-    to_data,
 )
+from kestrel_framework.predicate_traversal import to_data
 from kestrel_framework.rule import (
     ANY_EVENT,
     EventRule,

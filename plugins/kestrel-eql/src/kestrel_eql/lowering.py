@@ -13,6 +13,7 @@ from kestrel_eql.expressions import ExpressionLowering
 from kestrel_eql.names import Names, Refused
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
+from kestrel_framework.predicate_traversal import depth
 from kestrel_framework.rule import (
     ANY_EVENT,
     EventRule,
@@ -204,7 +205,7 @@ class _QueryLowering:
             predicate = self._expressions.condition(condition)
         except Refused:
             return None
-        if tree.depth(predicate) > tree.MAX_DEPTH:
+        if depth(predicate) > tree.MAX_DEPTH:
             problem = f"the condition nests deeper than {tree.MAX_DEPTH} levels"
             self._problems.error(problem, condition.position)
             return None

@@ -1,0 +1,122 @@
+"""Looking at a predicate tree: its parts, what it reads, and its canonical form."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import attrs
+
+from kestrel_framework.predicate import (
+    And,
+    AnyElement,
+    Arithmetic,
+    Call,
+    Cidr,
+    Comparison,
+    Field,
+    IsNull,
+    Membership,
+    Node,
+    Not,
+    Or,
+    Regex,
+    StepField,
+    TextTest,
+    Truth,
+    Wildcard,
+)
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """Return the nodes directly under `node`, in order."""
+    match node:
+        case Comparison() | Arithmetic():
+            return (node.left, node.right)
+        case Membership():
+            return (node.value, *node.choices)
+        case Wildcard() | Regex() | Cidr() | IsNull():
+            return (node.value,)
+        case TextTest():
+            return (node.value, node.part)
+        case AnyElement():
+            return (node.array, node.predicate)
+        case And() | Or():
+            return node.terms
+        case Not():
+            return (node.term,)
+        case Call():
+            return node.arguments
+        case Truth():
+            return (node.holds, node.fails)
+        case _:
+            return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield `node` and every node under it, parents first, without recursion."""
+    waiting: list[Node] = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(children(current)))
+
+
+def depth(node: Node) -> int:
+    """Return how deep the tree nests; a leaf without operands is 1."""
+    deepest = 0
+    level: Sequence[Node] = (node,)
+    while level:
+        deepest += 1
+        level = [child for parent in level for child in children(parent)]
+    return deepest
+
+
+def fields_of(node: Node) -> frozenset[str]:
+    """Return the paths of the fields of the event at hand that the tree reads."""
+    return frozenset(part.path for part in walk(node) if isinstance(part, Field))
+
+
+def steps_of(node: Node) -> frozenset[int]:
+    """Return the earlier steps whose events the tree reads."""
+    return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
+
+
+def with_fields(node: NodeT, change: Callable[[Field], Field]) -> NodeT:
+    """Return the tree with every `Field` (of the event at hand) replaced by `change` of it."""
+    if isinstance(node, Field):
+        return change(node)  # type: ignore[return-value]
+    changes: dict[str, object] = {}
+    for attribute in attrs.fields(type(node)):
+        value = getattr(node, attribute.name)
+        if attrs.has(type(value)):
+            changes[attribute.name] = with_fields(value, change)
+        elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
+            changes[attribute.name] = tuple([with_fields(inner, change) for inner in value])
+    if not changes:
+        return node
+    kept = {a.name: getattr(node, a.name) for a in attrs.fields(type(node))}
+    return type(node)(**{**kept, **changes})
+
+
+def to_data(node: Node) -> dict[str, object]:
+    """Return the tree as plain data: canonical, ready for JSON, one key `node` per node."""
+    data: dict[str, object] = {"node": type(node).__name__}
+    for attribute in attrs.fields(type(node)):
+        data[attribute.name] = _plain(getattr(node, attribute.name))
+    return data
+
+
+def _plain(value: object) -> object:
+    if attrs.has(type(value)):
+        return to_data(value)  # type: ignore[arg-type]
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return {"float": repr(value)}
+    return value
