@@ -345,22 +345,28 @@ class SequenceMachine:
             raise StateError("a sequence is a sample in the snapshot")
         taken = set()
         for partial in state.partials:
-            waits = partial.stage == self._last_stage + 1
-            if (
-                len(partial.key) != self._key_length
-                or not 0 <= partial.stage <= self._last_stage + self._has_trailing
-                or partial.stage == self._last_stage
-                or len(partial.events) != partial.stage + (not waits)
-                or isinstance(partial, WatchedPartial) is not self._watched
-                or (not waits and (partial.stage, partial.key) in taken)
-                or (waits and (not isinstance(partial, WatchedPartial) or not self._due(partial)))
-            ):
+            place = (partial.stage, partial.key)
+            if not self._fits(partial) or place in taken:
                 raise StateError("a partial match in the snapshot does not fit its rule")
-            taken.add((partial.stage, partial.key))
+            if partial.stage < self._last_stage:
+                taken.add(place)
         if any(len(hits.key) != self._key_length for hits in state.leading_hits) or (
             state.leading_hits and not self._has_leading
         ):
             raise StateError("a forbidden event in the snapshot does not fit its rule")
+
+    def _fits(self, partial: Partial) -> bool:
+        if len(partial.key) != self._key_length:
+            return False
+        if isinstance(partial, WatchedPartial) is not self._watched:
+            return False
+        if partial.stage < self._last_stage:
+            return len(partial.events) == partial.stage + 1
+        return (
+            partial.stage == self._last_stage + 1 == len(partial.events)
+            and isinstance(partial, WatchedPartial)
+            and self._due(partial) is not None
+        )
 
     def load(self, state: object) -> None:
         """Go on with what another machine of an equal rule remembered."""
