@@ -56,6 +56,7 @@ set_the_stage() {
     printf 'session opened\n' | tee /var/log/auth.log /var/log/wtmp /var/log/syslog > /dev/null
     printf 'ok\n' > /srv/site/health
     cp /usr/bin/sleep /srv/site/updater
+    cp /usr/bin/timeout /srv/site/counter
 
     for name in nmap nc systemctl useradd usermod nsenter insmod; do
         cp /usr/bin/echo "/usr/local/bin/$name"
@@ -143,6 +144,8 @@ ordinary_work() {
 break_in() {
     say "a web server starts a shell, and somebody looks around in it"
     nginx -c 'sh -c "sleep 0.2; id; uname -a; curl -s http://127.0.0.1:8099/health; sleep 0.2"; true'
+    say "a program of the site hands a command to a shell"
+    nginx -c '/srv/site/counter 5 bash -c "cat /etc/passwd; sleep 0.2; true"; true' > /dev/null
 }
 
 look_around() {

@@ -79,6 +79,7 @@ def repeated(line: str, times: int, after: float = 1.0) -> Story:
 
 
 WEB_SHELL = Step("sh -c id", "/usr/bin/dash", parent="nginx", id="web shell")
+SITE_PROGRAM = Step("/srv/site/counter 5", parent="apache2", id="counter")
 SU = Step("su -c x", id="su")
 QUESTIONS = ("whoami", "id", "hostname", "uname -a", "ss -lnt", "ps aux")
 
@@ -178,6 +179,9 @@ FOUND: Mapping[str, Sequence[Story]] = {
         several("tee /etc/systemd/system/x.service", "systemctl enable x.service")
     ],
     "timestomp": [one("touch -r /bin/ls /usr/bin/x"), one("touch -t 202001010000 /etc/passwd")],
+    "web-program-shell": [
+        [SITE_PROGRAM, Step("bash -c 'cat /etc/passwd'", parent="counter", parent_id="counter")]
+    ],
     "web-server-hands-on": [
         [WEB_SHELL, Step("curl http://10.0.0.1/x", parent="dash", parent_id="web shell")]
     ],
@@ -295,6 +299,12 @@ NEAR: Mapping[str, Sequence[Story]] = {
         several("cat /etc/systemd/system/x.service", "systemctl enable x"),
     ],
     "timestomp": [one("touch x"), one("touch -t 202001010000 build/x"), one("touch /etc/x")],
+    "web-program-shell": [
+        [SITE_PROGRAM, Step("bash -c id", parent_id="another")],
+        [SITE_PROGRAM, Step("bash /srv/site/daily", parent_id="counter")],
+        [SITE_PROGRAM, Step("bash -c id", parent_id="counter", after=61)],
+        several("/srv/site/counter 5", "bash -c id"),
+    ],
     "web-server-hands-on": [
         [WEB_SHELL, Step("curl http://10.0.0.1/x", parent_id="another")],
         [
