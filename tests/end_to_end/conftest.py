@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import attrs
 import pytest
+
+from kestrel_framework.cli import main
 
 SECONDS = 30
 
@@ -33,7 +43,11 @@ class Finished:
 
 
 class Program:
-    """Runs `kestrel` in a folder of its own."""
+    """Runs `kestrel` in a folder of its own.
+
+    A call is a process forked from this one, which has imported everything already;
+    `start` is a program of its own, as people start it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,26 +58,62 @@ class Program:
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: object, input: str = "") -> Finished:  # noqa: A002
-        done = subprocess.run(
-            self._command(arguments),
-            input=input,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=self.environment,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        _import_all()
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+        ):
+            given.write(input.encode())
+            given.seek(0)
+            pid = os.fork()
+            if pid == 0:
+                self._become(arguments, given.fileno(), out.fileno(), err.fileno())
+            code = _wait(pid)
+            texts = []
+            for file in (out, err):
+                file.seek(0)
+                texts.append(file.read().decode())
+        return Finished(code, *texts)
+
+    def _become(self, arguments: tuple[object, ...], *descriptors: int) -> NoReturn:
+        """Be the program, in the child."""
+        code = 99
+        try:
+            warnings.simplefilter("ignore")
+            for target, descriptor in enumerate(descriptors):
+                os.dup2(descriptor, target)
+            sys.stdin, sys.stdout, sys.stderr = (
+                open(0, closefd=False, encoding="utf-8"),  # noqa: SIM115
+                open(1, "w", closefd=False, encoding="utf-8"),  # noqa: SIM115
+                open(2, "w", closefd=False, encoding="utf-8"),  # noqa: SIM115
+            )
+            os.chdir(self.folder)
+            os.environ.clear()
+            os.environ.update(self.environment)
+            sys.path[:0] = filter(None, [self.environment.get("PYTHONPATH")])
+            importlib.invalidate_caches()
+            sys.argv = ["kestrel", *map(str, arguments)]
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 98
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):
+                    stream.flush()
+        finally:
+            os._exit(code)
 
     def start(
-        self, *arguments: object, stdin: IO[str] | int | None = subprocess.DEVNULL
+        self,
+        *arguments: object,
+        stdin: IO[str] | int = subprocess.DEVNULL,
+        stdout: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start it, and go on; it is ended with the test."""
         process = subprocess.Popen(
             self._command(arguments),
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
@@ -80,6 +130,28 @@ class Program:
 
     def _command(self, arguments: tuple[object, ...]) -> list[str]:
         return [sys.executable, "-m", "kestrel_framework.cli", *map(str, arguments)]
+
+
+@functools.cache
+def _import_all() -> None:
+    """Import what a call needs, so that each call need not."""
+    for name in ("check", "plugins", "query", "record", "run", "completion"):
+        importlib.import_module(f"kestrel_framework.cli.{name}")
+    for entry in entry_points(group="kestrel.plugins"):
+        with contextlib.suppress(Exception):
+            entry.load()
+
+
+def _wait(pid: int) -> int:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    pytest.fail(f"kestrel did not end within {SECONDS} s")
 
 
 @pytest.fixture
