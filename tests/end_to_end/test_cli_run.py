@@ -197,19 +197,14 @@ class TestBadOutput:
 
     def test_standard_output_on_a_full_disk(self, kestrel: Any, events: Path, rule: Path) -> None:
         with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
-            process = subprocess.run(
-                kestrel._command(
-                    ("run", "--rules", rule, "--input", events, "--output", "-",
-                     "--set", "engine.close_timeout=0.5")
-                ),
+            process = kestrel.start(
+                "run", "--rules", rule, "--input", events, "--output", "-",
+                "--set", "engine.close_timeout=0.5",
                 stdout=full,
-                stderr=subprocess.PIPE,
-                env=kestrel.environment,
-                timeout=30,
-                check=False,
             )  # fmt: skip
+        _, errors = process.communicate(timeout=30)
         assert process.returncode == 3
-        assert b"no space left" in process.stderr.lower()
+        assert "no space left" in errors.lower()
 
     def test_a_folder_that_is_not_there(self, kestrel: Any, events: Path, rule: Path) -> None:
         done = kestrel("run", "--rules", rule, "--input", events, "--output", "jsonl:no/where")
@@ -322,9 +317,19 @@ class TestUsage:
         assert "\x07" not in done.err
 
 
+@pytest.mark.parametrize(
+    "command", ["--version", "--help", "run --help", "plugins", "check nowhere"]
+)
+def test_it_is_a_program(kestrel: Any, command: str) -> None:
+    process = kestrel.start(*command.split())
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == (1 if "nowhere" in command else 0), errors
+    assert out
+
+
 def test_the_program_starts_quickly(kestrel: Any) -> None:
     before = os.times()
-    assert kestrel("--version").out.startswith("kestrel ")
+    kestrel.start("--version").communicate(timeout=30)
     after = os.times()
     spent = after.children_user + after.children_system
     assert spent - before.children_user - before.children_system < 0.5
