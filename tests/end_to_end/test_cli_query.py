@@ -58,10 +58,7 @@ ODD = (
 
 def numbers(done: Any) -> list[list[int | None]]:
     assert done.code == 0, done.err
-    return [
-        [event and event.get("n") for event in one["events"]]  # type: ignore[attr-defined]
-        for one in done.objects
-    ]
+    return [[event and event.get("n") for event in one["events"]] for one in done.objects]
 
 
 def test_results_are_objects_with_events_and_join_keys(kestrel: Any, events: Path) -> None:

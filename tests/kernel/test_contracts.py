@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -130,9 +130,9 @@ def test_a_contract_test_cannot_be_overridden_in_silence() -> None:
 
 
 def test_what_is_not_supported_has_no_test() -> None:
-    plain = type("Plain", (EventSourceContract,), {})
-    fancy = type("Fancy", (plain,), {"supports_positions": True})
-    live = type("Live", (EventSourceContract,), {"is_live": True})
+    plain: Any = type("Plain", (EventSourceContract,), {})
+    fancy: Any = type("Fancy", (plain,), {"supports_positions": True})
+    live: Any = type("Live", (EventSourceContract,), {"is_live": True})
     assert not callable(plain.test_goes_on_after_each_position)
     assert callable(fancy.test_goes_on_after_each_position)
     assert callable(plain.test_stays_at_its_end)
@@ -145,7 +145,7 @@ def test_bad_configurations_must_be_refused() -> None:
     def factory(config: int, context: PluginContext) -> object:
         return config
 
-    careless = type(
+    careless: Any = type(
         "Careless", (Small,), {"offer": Offer(factory, int), "bad_configurations": (1,)}
     )
     assert fails(careless.test_refuses_bad_configurations, careless(), make_context())

@@ -6,6 +6,7 @@ import gzip
 import os
 import socket
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,12 @@ def zstd(data: bytes) -> bytes:
 def test_content_is_the_same_however_it_is_packed(
     parts: list[bytes], size: int, packing: str
 ) -> None:
-    pack = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd}[packing]
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        "plain": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstd,
+    }
+    pack = packs[packing]
     # Text of events never begins as compressed data does.
     parts = [b"{" + parts[0], *parts[1:]] if parts else [b"{"]
     packed = b"".join(map(pack, parts))
@@ -135,7 +141,8 @@ def test_many_tiny_members_do_not_cost_the_square_of_their_number(tmp_path: Path
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_goes_to_any_place(tmp_path: Path, suffix: str) -> None:
     content = os.urandom(3_000) * 1000
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstd}[suffix]
+    packs: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
+    pack = packs[suffix]
     path = tmp_path / f"events{suffix}"
     path.write_bytes(pack(b"{" + content))
     for offset in (0, 1, 1000, BLOCK_BYTES, BLOCK_BYTES + 1, len(content), len(content) + 1):

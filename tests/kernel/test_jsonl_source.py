@@ -48,7 +48,7 @@ def read_all(source: JsonlSource, max_events: int = 1000, timeout: float = 1) ->
 
 
 def contents(*paths: object, position: str | None = None, **options: object) -> list[EventBatch]:
-    source = source_of(*paths, **options)
+    source = source_of(*paths, **options)  # type: ignore[arg-type]
     source.open(position)
     try:
         return read_all(source)
@@ -139,6 +139,12 @@ class TestFollowedFile(_JsonlContract):
     @pytest.fixture
     def unreadable_source(self, tmp_path: Path) -> EventSource:
         return source_of(tmp_path, follow=True)
+
+
+def test_only_a_followed_file_is_live() -> None:
+    assert source_of("events", follow=True).live
+    assert not source_of("events").live
+    assert not source_of("-").live
 
 
 # --- identities -------------------------------------------------------------------------
@@ -385,8 +391,8 @@ def test_a_position_in_another_file_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(THREE)
     (batch,) = contents(tmp_path / "a")
-    for options in ({}, {"follow": True}):
-        source = source_of(tmp_path / "b", **options)
+    for follow in (False, True):
+        source = source_of(tmp_path / "b", follow=follow)
         with pytest.raises(InputError, match="the stored position is in a file that is not read"):
             source.open(batch.position)
 
