@@ -47,6 +47,13 @@ def zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor().compress(data)
 
 
+PACKS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstd,
+}
+
+
 @given(
     st.lists(st.binary(max_size=50) | st.just(b"line\n" * 500), max_size=5),
     st.sampled_from([1, 2, 3, 7, 1000, 1 << 20]),
@@ -141,8 +148,7 @@ def test_many_tiny_members_do_not_cost_the_square_of_their_number(tmp_path: Path
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_goes_to_any_place(tmp_path: Path, suffix: str) -> None:
     content = os.urandom(3_000) * 1000
-    packs: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
-    pack = packs[suffix]
+    pack = PACKS[{"": "plain", ".gz": "gzip", ".zst": "zstd"}[suffix]]
     path = tmp_path / f"events{suffix}"
     path.write_bytes(pack(b"{" + content))
     for offset in (0, 1, 1000, BLOCK_BYTES, BLOCK_BYTES + 1, len(content), len(content) + 1):
