@@ -91,6 +91,11 @@ class JsonlSource:
     def live(self) -> bool:
         return self._follow
 
+    @property
+    def live(self) -> bool:
+        """A followed file has no end; a pipe ends when its writer does."""
+        return self._follow
+
     def open(self, position: str | None) -> None:
         self._order.check()
         if position is not None:
