@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
+import attrs
 import click
 
 from kestrel_framework.cli.event_files import read_documents
@@ -24,9 +25,10 @@ from kestrel_framework.cli.options import (
 from kestrel_framework.cli.progress import progress
 from kestrel_framework.cli.search_schema import search_schema
 from kestrel_framework.errors import SourceLocation
-from kestrel_framework.event import Document, TimestampUnit
+from kestrel_framework.event import Document, EventSettings, TimestampUnit
 from kestrel_framework.query import SearchResult, search
 from kestrel_framework.rule import RuleMetadata, RuleSource
+from kestrel_framework.schema import SchemaRegistry
 
 _PLACE: Final = "query"
 
@@ -115,6 +117,7 @@ def command(
         },
     )
     schema = search_schema(schema_file)
+    settings = _resolved(configuration.events, schema)
     compiler = compiler_for(language, configuration, load_registry(configuration))
     options = {"dialect": dialect} if dialect is not None else {}
     if case_sensitive is not None:
@@ -127,12 +130,12 @@ def command(
         note(rule_error_text(warning, "warning"))
     problems = ProblemPrinter()
     with progress("reading") as show:
-        documents = read_documents(inputs or ("-",), configuration.events, schema, problems, show)
+        documents = read_documents(inputs or ("-",), settings, schema, problems, show)
     try:
         results = search(
             rule,
             documents,
-            settings=configuration.events,
+            settings=settings,
             schema=schema,
             size=size,
             max_samples_per_key=max_samples_per_key,
@@ -150,6 +153,22 @@ def command(
         noun = "result" if len(results) == 1 else "results"
         note(f"{len(results)} {noun} in {len(documents)} events")
     return ExitCode.FINE
+
+
+def _resolved(settings: EventSettings, schema: SchemaRegistry) -> EventSettings:
+    """Return the settings with the fields that the schema's aliases stand for."""
+
+    def target(path: str) -> str:
+        definition = schema.field(path)
+        return definition.path if definition is not None else path
+
+    tiebreaker = settings.tiebreaker_field
+    return attrs.evolve(
+        settings,
+        timestamp_field=target(settings.timestamp_field),
+        category_field=target(settings.category_field),
+        tiebreaker_field=tiebreaker and target(tiebreaker),
+    )
 
 
 def _cut(document: Document | None, paths: Sequence[Sequence[str]] | None) -> object:

@@ -197,6 +197,18 @@ class TestSchema:
         )
         assert numbers(done) == found
 
+    def test_the_fields_that_have_a_meaning_may_be_aliases(
+        self, kestrel: Any, odd: Path, write: Write
+    ) -> None:
+        aliases = {"event.sequence": "rank", "event.category": "what", "@timestamp": "when"}
+        fields = {name: {"type": "alias", "path": path} for name, path in aliases.items()}
+        schema = write("schema.json", json.dumps({"fields": fields}))
+        done = kestrel(
+            "query", "--schema", schema, "--input", odd, "--timestamp-unit", "s",
+            "--tiebreaker-field", "event.sequence", "--format", "json", "process where true",
+        )  # fmt: skip
+        assert numbers(done) == [[1], [2], [3]]
+
     def test_what_it_does_not_name_keeps_its_type(self, kestrel: Any, write: Write) -> None:
         path = write("e", '{"process": {"pid": "x", "name": 7}}\n')
         query = 'any where process.pid == "x" and process.name == 7'
