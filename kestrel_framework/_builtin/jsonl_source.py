@@ -89,10 +89,6 @@ class JsonlSource:
 
     @property
     def live(self) -> bool:
-        return self._follow
-
-    @property
-    def live(self) -> bool:
         """A followed file has no end; a pipe ends when its writer does."""
         return self._follow
 
