@@ -13,7 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, get_args, get_type_hints
+from typing import Final, get_type_hints
 
 import attrs
 import click
@@ -247,6 +247,11 @@ def _configuration() -> str:
     variables = inspect.cleandoc(config.environment_settings.__doc__ or "").partition("\n\n")[2]
     sections = [f"## Environment variables\n\n{variables}"]
     sections += [_settings(f"[{name}]", kind) for name, kind in tables.items()]
+    sections.append(
+        "## `[compilers.LANGUAGE]` and `[evaluators.RUNTIME]`\n\n"
+        "Options of a rule language, such as `[compilers.eql]`, or of a runtime. Both are there "
+        "without being named; naming one that is not installed stops the start-up."
+    )
     sections.append("# What the kernel brings\n\nTheir options stand in the table of the instance.")
     offers = {
         "source": builtin.kestrel_event_sources(),
@@ -299,7 +304,7 @@ def _settings(title: str, kind: type) -> str:
     for attribute in attrs.fields(kind):
         name = attribute.name
         if name != "options":
-            cells = [f"`{name}`", _type_name(hints[name]), _default(attribute.default)]
+            cells = [f"`{name}`", config.type_name(hints[name]), _default(attribute.default)]
             cells.append(attribute.metadata.get("help") or described.get(name, ""))
             rows.append(f"| {' | '.join(cells)} |")
     lead = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
@@ -311,11 +316,6 @@ def _attribute_texts(kind: type) -> dict[str, str]:
     _, _, listed = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, flags=re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
-
-
-def _type_name(hint: object) -> str:
-    name = hint.__name__ if inspect.isclass(hint) and not get_args(hint) else str(hint)
-    return re.sub(r"\b[a-z_]+\.", "", name).replace(" | ", " or ").replace("|", "or")
 
 
 def _default(value: object) -> str:
