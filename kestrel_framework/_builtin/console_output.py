@@ -61,36 +61,14 @@ class ConsoleOutput:
         self._has_header = False
 
     def open(self) -> None:
-        from rich.console import Console  # only where it is needed: importing it takes a while
-
         self._sink = standard_output()
-        terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 0)).columns
-        self._console = Console(
-            file=io.StringIO(),
-            force_terminal=terminal,
-            width=max(width, _NARROWEST),
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
 
     def write(self, alerts: Sequence[Alert]) -> None:
-        if self._console is None or self._sink is None:
+        if self._sink is None:
             raise OutputError("standard output: is not open")
         if not alerts:
             return
-        with self._console.capture() as captured:
-            if self._form == "table":
-                self._console.print(
-                    _table(alerts, self._console.width, with_header=not self._has_header)
-                )
-                self._has_header = True
-            else:
-                for alert in alerts:
-                    self._console.print(_description(alert), soft_wrap=True)
-        encoding = sys.stdout.encoding if sys.stdout else "utf-8"
-        data = captured.get().encode(encoding, "backslashreplace")
+        data = self._rendered(alerts).encode(sys.stdout.encoding, "backslashreplace")
         while data:
             try:
                 written = self._sink.write(data)
@@ -104,7 +82,33 @@ class ConsoleOutput:
         """Do nothing: `write` leaves nothing behind."""
 
     def close(self) -> None:
-        self._console = self._sink = None
+        self._sink = None
+
+    def _rendered(self, alerts: Sequence[Alert]) -> str:
+        # Importing rich takes a while, and many runs find nothing.
+        self._console = self._console or _console()
+        with self._console.capture() as captured:
+            if self._form == "table":
+                with_header, self._has_header = not self._has_header, True
+                self._console.print(_table(alerts, self._console.width, with_header=with_header))
+            else:
+                for alert in alerts:
+                    self._console.print(_description(alert), soft_wrap=True)
+        return captured.get()
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 0)).columns
+    return Console(
+        file=io.StringIO(),
+        force_terminal=sys.stdout.isatty(),
+        width=max(width, _NARROWEST),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def _description(alert: Alert) -> Text:
