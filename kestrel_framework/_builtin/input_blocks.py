@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 import zlib
 from abc import ABC, abstractmethod
 from typing import Final, Literal, Protocol
@@ -21,7 +22,6 @@ _ZSTD_MAGICS: Final = (
     b"\x28\xb5\x2f\xfd",
     *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)),  # skippable frames
 )
-_MAGIC_BYTES: Final = 4
 _MAX_WINDOW_BYTES: Final = 1 << 27
 # A zstd block of 4 bytes may stand for 128 KiB, so that input given in slices of
 # this size cannot become more than 16 MiB at a time.
@@ -167,33 +167,26 @@ class DecompressedBlocks:
     def __init__(self, blocks: Blocks, name: str) -> None:
         self._blocks = blocks
         self._name = name
-        self._start_unknown = True
-        self._rest = b""
+        self._start = b""
+        self._looked_at_start = False
         self._decoder: _Decoder | None = None
+        self._ready = b""
+        self._ended = False
 
     def wait(self, timeout: float) -> bool:
-        ready = self._rest or (self._decoder is not None and self._decoder.pending)
-        return bool(ready) or self._blocks.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while not (self._ready or self._ended):
+            pending = self._decoder is not None and self._decoder.pending
+            if not pending and not self._blocks.wait(max(0.0, deadline - time.monotonic())):
+                return False
+            self._advance()
+        return True
 
     def next(self) -> bytes:
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            return rest
-        if self._start_unknown:
-            start = self._first_block()
-            if self._decoder is None:
-                return start
-            if decompressed := self._decoder.decompress(start):
-                return decompressed
-        if self._decoder is None:
-            return self._blocks.next()
-        while True:
-            block = b"" if self._decoder.pending else self._blocks.next()
-            if not block and not self._decoder.pending:
-                self._decoder.end()
-                return b""
-            if decompressed := self._decoder.decompress(block):
-                return decompressed
+        while not (self._ready or self._ended):
+            self._advance()
+        block, self._ready = self._ready, b""
+        return block
 
     def seek(self, offset: int) -> bool:
         """Go on at `offset` of the content, before the first `next`; say whether it has so much.
@@ -206,26 +199,31 @@ class DecompressedBlocks:
             if self._decoder is None and isinstance(self._blocks, FileBlocks):
                 return self._blocks.seek(offset)
             skipped += len(block)
-            self._rest = block[offset - skipped :] if skipped > offset else b""
+            self._ready = block[offset - skipped :] if skipped > offset else b""
         return skipped >= offset - 1
 
     def close(self) -> None:
         self._blocks.close()
 
-    def _first_block(self) -> bytes:
-        # A pipe may hand over a single byte; the magic number needs four.
-        start = bytearray()
-        while len(start) < _MAGIC_BYTES and (block := self._blocks.next()):
-            start += block
-        self._start_unknown = False
-        match compression_of(bytes(start), self._name):
-            case "gzip":
-                self._decoder = _Gzip()
-            case "zstd":
-                self._decoder = _Zstd()
-            case None:
-                pass
-        return bytes(start)
+    def _advance(self) -> None:
+        """Read one block at most, and make of it what can be made."""
+        pending = self._decoder is not None and self._decoder.pending
+        block = b"" if pending else self._blocks.next()
+        if not self._looked_at_start:
+            # A pipe may hand over a single byte.
+            self._start += block
+            if block and _may_become_magic(self._start):
+                return
+            self._looked_at_start = True
+            self._decoder = _decoder_of(compression_of(self._start, self._name))
+            block, self._start = self._start, b""
+        if self._decoder is None:
+            self._ready, self._ended = block, not block
+        elif block or pending:
+            self._ready = self._decoder.decompress(block)
+        else:
+            self._decoder.end()
+            self._ended = True
 
 
 class _Decoder(ABC):
@@ -324,6 +322,21 @@ class _Zstd(_Decoder):
 
     def _decompress(self, piece: bytes) -> bytes:
         return self._frame.decompress(piece)
+
+
+def _decoder_of(compression: Literal["gzip", "zstd"] | None) -> _Decoder | None:
+    match compression:
+        case "gzip":
+            return _Gzip()
+        case "zstd":
+            return _Zstd()
+        case None:
+            return None
+
+
+def _may_become_magic(start: bytes) -> bool:
+    magics = (_GZIP_MAGIC, *_ZSTD_MAGICS)
+    return any(magic.startswith(start) and magic != start for magic in magics)
 
 
 def error_reason(error: OSError) -> str:

@@ -123,6 +123,34 @@ def test_a_bomb_needs_no_memory(packing: str) -> None:
     assert peak < zeros / 4
 
 
+class SlowBlocks(GivenBlocks):
+    """A pipe that has one byte now and then: every second wait is in vain."""
+
+    waits = 0
+
+    def wait(self, timeout: float) -> bool:
+        self.waits += 1
+        return self.waits % 2 == 0
+
+    def next(self) -> bytes:
+        assert self.waits % 2 == 0, "a read before there is anything holds up everything"
+        return super().next()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd])
+def test_a_slow_pipe_never_holds_up_its_reader(pack: Callable[[bytes], bytes]) -> None:
+    blocks = DecompressedBlocks(SlowBlocks(pack(b"{}\n"), 1), "-")
+    found = b""
+    while True:
+        while not blocks.wait(0):
+            pass
+        block = blocks.next()
+        if not block:
+            break
+        found += block
+    assert found == b"{}\n"
+
+
 def test_a_skippable_frame_is_a_beginning_of_zstd_data() -> None:
     packed = b"\x5a\x2a\x4d\x18\x03\x00\x00\x00abc" + zstd(b"{}\n")
     assert read_all(DecompressedBlocks(GivenBlocks(packed, 3), "-")) == b"{}\n"
