@@ -70,7 +70,8 @@ class ActionRunner:
     """Owns the thread in which all actions are executed.
 
     Never holds up alerts: where too many requests wait, further ones are refused,
-    which is logged and counted as every outcome is.
+    which is logged and counted as every outcome is. What no configuration allows is warned of
+    once; from then on it is logged for debugging only.
 
     Args:
         actions: What is allowed.
@@ -96,6 +97,7 @@ class ActionRunner:
         self._changed = threading.Condition()
         self._waiting = 0
         self._outcomes: Counter[str] = Counter()
+        self._refused_for_good: set[tuple[str, str]] = set()
         self._thread = threading.Thread(target=self._run, name="actions", daemon=True)
 
     def start(self) -> None:
@@ -193,8 +195,7 @@ class ActionRunner:
     def _note(self, request: ActionRequest, name: str, outcome: ActionOutcome) -> None:
         with self._changed:
             self._outcomes[outcome.status.value] += 1
-        log = self._logger.info if outcome.status is ActionStatus.DONE else self._logger.warning
-        log(
+        self._log_at(request.action, name, outcome)(
             "action",
             action=request.action,
             instance=name,
@@ -205,6 +206,17 @@ class ActionRunner:
             status=outcome.status.value,
             reason=outcome.reason,
         )
+
+    def _log_at(self, action: str, name: str, outcome: ActionOutcome) -> Callable[..., object]:
+        """Return how loudly to log: what no configuration allows is told once."""
+        if outcome.status is ActionStatus.DONE:
+            return self._logger.info
+        refusal = (action, outcome.reason)
+        if not name and refusal in self._refused_for_good:
+            return self._logger.debug
+        if not name:
+            self._refused_for_good.add(refusal)
+        return self._logger.warning
 
 
 def request_id(alert: Alert, action: str, instance: str) -> str:

@@ -85,6 +85,12 @@ def test_what_is_not_allowed_is_refused_and_logged(action: PermittedAction, reas
     assert reason in str(logger.events[0].details["reason"])
 
 
+def test_what_nobody_configured_is_counted_each_time_and_warned_of_once() -> None:
+    runner, logger = run([asking("kill", number=number) for number in range(5)])
+    assert runner.outcomes == {"refused": 5}
+    assert [event.level for event in logger.events] == ["warning", *["debug"] * 4]
+
+
 def test_a_rule_that_asks_for_nothing_gets_nothing() -> None:
     executor = RecordingAction()
     runner, logger = run([asking()], PermittedAction("stop", "kill", executor))
