@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
+from kestrel_framework._builtin.event_summary import event_summary
 from kestrel_framework._builtin.safe_text import safe_text
 from kestrel_framework._builtin.standard_output import Sink, output_error, standard_output
 from kestrel_framework.alert import Alert, Evidence
@@ -44,7 +45,10 @@ class ConsoleOutputConfig:
 
     form: Literal["list", "table"] = attrs.field(
         default="list",
-        metadata={"help": "`list` shows each alert on several lines, `table` in one row."},
+        metadata={
+            "help": "`list` shows each alert with the fields its rule looked at, `table` in one "
+            "row with what its events say."
+        },
     )
 
 
@@ -157,7 +161,7 @@ def _table(alerts: Sequence[Alert], width: int, *, with_header: bool) -> Table:
             Text(rule.severity.value, _STYLES[rule.severity]),
             Text(safe_text(rule.name or rule.rule_id)),
             Text(safe_text(" ".join(filter(None, techniques)))),
-            Text("\n".join(_fields(item) for item in alert.events)),
+            Text("\n".join(event_summary(item.document) or _fields(item) for item in alert.events)),
         )
     return table
 

@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def shape(line: str) -> str:
     """Return a line without what another recording of the same attack would change."""
-    line = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", line)
-    line = re.sub(r"(process\.parent\.pid=)\d+", r"\1PID", line)
-    return re.sub(r"\b[0-9a-f]{16,24}$|^ *[0-9a-f]{3,4}$", "ID", line.rstrip())
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", line.rstrip())
 
 
 def test_the_picture_of_the_output_is_true() -> None:

@@ -90,7 +90,7 @@ def test_a_table_has_one_header_and_rows_of_one_width(
         [f"2027-01-15T08:00:0{number}Z", "low", "A"] for number in range(3)
     ]
     assert {line.index("T1059.004") for line in lines[1:]} == {lines[0].index("ATT&CK")}
-    assert {line.index("process.name=bash") for line in lines[1:]} == {lines[0].index("Evidence")}
+    assert {line.index("/usr/bin/bash") for line in lines[1:]} == {lines[0].index("Evidence")}
     assert max(map(len, lines)) <= 120
 
 
@@ -101,7 +101,11 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\x00\x9b31m\u202egnp.exe\u2066\u200b\u2028
 def test_what_an_attacker_writes_does_not_reach_the_terminal(
     capfd: pytest.CaptureFixture[str], form: str
 ) -> None:
-    alert = make_alert(rule_id=HOSTILE, fields={HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: 1}]})
+    alert = make_alert(
+        rule_id=HOSTILE,
+        fields={HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: 1}]},
+        document={"process": {"command_line": HOSTILE, "parent": {"name": HOSTILE}}},
+    )
     text = shown(capfd, alert, form=form)
     for character in text:
         assert character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp")
