@@ -241,13 +241,20 @@ class _Decoder(ABC):
         self._input = b""
         self._at = 0
         self._any = False
+        self._failure: InputError | None = None
 
     @property
     def pending(self) -> bool:
-        return self._at < len(self._input)
+        return self._failure is not None or self._at < len(self._input)
 
     def decompress(self, block: bytes) -> bytes:
-        """Return some of what the input becomes; takes a new block only if none is pending."""
+        """Return some of what the input becomes; takes a new block only if none is pending.
+
+        Raises:
+            InputError: the data is damaged, and all before the damage has been returned.
+        """
+        if self._failure is not None:
+            raise self._failure
         if block:
             self._input, self._at = block, 0
         pieces: list[bytes] = []
@@ -263,7 +270,11 @@ class _Decoder(ABC):
             try:
                 decompressed = self._decompress(piece)
             except self._damage as error:
-                raise InputError(f"the {self._format_name} data is damaged ({error})") from error
+                self._failure = InputError(f"the {self._format_name} data is damaged ({error})")
+                self._failure.__cause__ = error
+                if not pieces:
+                    raise self._failure from error
+                break
             unit = self._unit
             self._at += len(piece) - len(unit.unconsumed_tail) - len(unit.unused_data)
             if unit.eof:

@@ -100,6 +100,18 @@ def test_damaged_archives_are_an_error(packing: str) -> None:
             read_all(DecompressedBlocks(GivenBlocks(damaged, 5), name))
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+@pytest.mark.parametrize("size", [5, 1 << 20])
+def test_what_stands_before_the_damage_is_read(pack: Callable[[bytes], bytes], size: int) -> None:
+    blocks = DecompressedBlocks(GivenBlocks(pack(b"one\n") + b"garbage", size), "-")
+    content = b""
+    while content != b"one\n":
+        content += blocks.next()
+    for _ in range(2):
+        with pytest.raises(InputError, match="data is damaged"):
+            blocks.next()
+
+
 def test_zeros_after_gzip_data_are_padding() -> None:
     packed = gzip.compress(b"one\n") + b"\0" * 700 + gzip.compress(b"two\n") + b"\0" * 512
     assert read_all(DecompressedBlocks(GivenBlocks(packed, 100), "-")) == b"one\ntwo\n"
