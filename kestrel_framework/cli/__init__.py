@@ -6,7 +6,7 @@ import importlib
 import os
 import signal
 import sys
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -77,7 +77,37 @@ def kestrel() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_run())
+    _occupy_standard_streams()
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _abandon_stdout()  # the error is in the code already
+    sys.exit(code)
+
+
+def _occupy_standard_streams() -> None:
+    """Give each standard stream a descriptor, so that no file opened later is taken for one.
+
+    A process can be started with any of them closed. Reading such an input or writing
+    such an output goes on being an error; what nobody can read on stderr goes nowhere.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = _text_stream(1)
+    if sys.stderr is None:
+        sys.stderr = _text_stream(2)
+
+
+def _text_stream(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _run() -> int:

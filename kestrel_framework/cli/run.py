@@ -121,7 +121,10 @@ def command(
             "this run does not go on where another ended"
         )
     with ExitStack() as stack:
-        stats = stack.enter_context(_stats_output(stats_file)) if stats_file else None
+        stats = None
+        if stats_file is not None:
+            _refuse_overwriting(stats_file, inputs)
+            stats = stack.enter_context(_stats_output(stats_file))
         engine = Engine.build(configuration)
         if not _report_rules(engine.load_report, configuration):
             return ExitCode.NOT_FINE
@@ -237,6 +240,17 @@ def _progress_of(engine: Engine) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+
+
+def _refuse_overwriting(stats_file: Path, inputs: tuple[str, ...]) -> None:
+    """Raise `ConfigurationError` if the statistics would take the place of what is read."""
+    for name in inputs:
+        try:
+            same = stats_file.samefile(name)
+        except (OSError, ValueError):
+            continue  # one of them does not exist
+        if same:
+            raise ConfigurationError(f"--stats: {stats_file} is also an input")
 
 
 @contextmanager
