@@ -34,6 +34,7 @@ class Function(enum.Enum):
 _Implementation: TypeAlias = Callable[[Sequence[Scalar], bool], Scalar | None]
 
 _LONGEST_DIGITS: Final = 128
+_WHITE_SPACE: Final = " \t\n\r\f\v"
 _END: Final = 2**63 - 1
 _DIGITS: Final = re.compile(r"([+-]?)(0[xX])?([0-9A-Za-z]+)")
 
@@ -156,11 +157,12 @@ def _number(arguments: Sequence[Scalar], _: bool) -> Scalar | None:
     """number(text[, base]): the number that a text writes; null if it writes none.
 
     Without a base, a text that begins with 0x is in base 16 and any other decimal; a
-    base is 2 to 36. A number is itself.
+    base is 2 to 36. White space around it does not count. A number is itself.
     """
     text, *rest = arguments
     if not isinstance(text, str):
         return None if isinstance(text, bool) or rest else text
+    text = text.strip(_WHITE_SPACE)
     digits = _DIGITS.fullmatch(text) if len(text) <= _LONGEST_DIGITS else None
     hexadecimal = digits is not None and digits[2] is not None
     base = rest[0] if rest else 16 if hexadecimal else 10
