@@ -76,7 +76,7 @@ def test_the_rule_says_what_it_is() -> None:
 
 
 def test_compiling_is_pure() -> None:
-    text = "sequence by a [b where c : 'x*'] [d where e in ('f', 2)]"
+    text = 'sequence by a [b where c : "x*"] [d where e in ("f", 2)]'
     first = EqlCompiler().compile(source(text), SchemaRegistry())
     second = EqlCompiler().compile(source(text), SchemaRegistry())
     assert first == second
@@ -96,11 +96,11 @@ def test_layout_and_comments_do_not_change_the_meaning(compiled: Callable[..., R
 def test_options_beat_the_default_dialect() -> None:
     compiler = EqlCompiler(Dialect.ENDGAME)
     assert compiler.compile(source("a where b = 1"), SchemaRegistry())
-    elastic = compiler.compile(source("a where b == 'X'", dialect="elastic"), SchemaRegistry())
-    assert elastic == EqlCompiler().compile(source("a where b == 'X'"), SchemaRegistry())
+    elastic = compiler.compile(source('a where b == "X"', dialect="elastic"), SchemaRegistry())
+    assert elastic == EqlCompiler().compile(source('a where b == "X"'), SchemaRegistry())
 
 
 def test_warnings_are_warnings(compiled: Callable[..., Rule]) -> None:
-    (warning,) = compiled("any where a in ('x*')").warnings
+    (warning,) = compiled('any where a in ("x*")').warnings
     assert warning.severity is Severity.WARNING
     assert warning.context == {"rule": "test"}

@@ -130,7 +130,7 @@ Condition: TypeAlias = Callable[..., Predicate]
         ('a regex~ ("x", "y")', Regex(A, ("x", "y"), fold=True)),
         ('startsWith(a, "x")', TextTest(TextPart.PREFIX, A, Literal("x"))),
         ('ENDSWITH~(a, "x")', TextTest(TextPart.SUFFIX, A, Literal("x"), fold=True)),
-        ("stringcontains(a, b)", TextTest(TextPart.SUBSTRING, A, B)),
+        ('stringcontains(a, "b")', TextTest(TextPart.SUBSTRING, A, Literal("b"))),
         ('cidrmatch(a, "10.1.2.3/8", "fe80::1/10")', Cidr(A, ("10.0.0.0/8", "fe80::/10"))),
         (
             "length(a) + 1 > b * 2",
@@ -149,7 +149,7 @@ Condition: TypeAlias = Callable[..., Predicate]
             ),
         ),
         (
-            'indexOf~(a, "x", null) == 1',
+            'indexOf~(a, "x") == 1',
             Comparison(EQUAL, Call(Function.INDEX_OF, (A, Literal("x")), fold=True), ONE),
         ),
         (
@@ -187,7 +187,10 @@ def test_a_condition_compared_with_true_or_false_is_a_condition(condition: Condi
     plain = condition('cidrMatch(a, "10.0.0.0/8")')
     assert condition('cidrMatch(a, "10.0.0.0/8") == true') == plain
     assert condition('true == cidrMatch(a, "10.0.0.0/8")') == plain
-    assert condition('cidrMatch(a, "10.0.0.0/8") == false') == And((Not(plain), Not(IsNull(A))))
+    assert condition('cidrMatch(a, "10.0.0.0/8") == false') == Not(plain)
+    assert condition('cidrMatch(a, "10.0.0.0/8") != true') == Not(plain)
+    assert condition('false != cidrMatch(a, "10.0.0.0/8")') == plain
+    assert condition('(not cidrMatch(a, "10.0.0.0/8")) == false') == plain
 
 
 def test_a_condition_is_null_where_an_operand_is(condition: Condition) -> None:
@@ -229,7 +232,9 @@ def test_case_is_an_option(condition: Condition, option: str) -> None:
         ("a == 2 and a == 1", {"a": [2, 1]}, True),
         ("null == (a > 1)", {}, True),
         ("null == (a > 1)", {"a": 5}, False),
-        ("(a > 1) == false", {}, False),
+        ("(a > 1) == false", {}, True),
+        ("(a > 1) != false", {}, False),
+        ("a == false", {}, False),
         ("(a > 1) == false", {"a": 1}, True),
         ("(a > 1) == (b > 1)", {"a": 0, "b": 1}, True),
         ("(a > 1) == (b > 1)", {"a": 2}, False),
@@ -245,7 +250,21 @@ def test_case_is_an_option(condition: Condition, option: str) -> None:
         ("_arraysearch(a, $x, $x.b == 1 and $x.c == 1)", {"a": {"b": 1, "c": 1}}, True),
         ('number("0x1f", 16) == a', {"a": 31}, True),
         ("number(a, null) == 17", {"a": "17"}, True),
+        ("number(a) == 17", {"a": " 17\t"}, True),
         ('concat(a, ":", b) == null', {"a": 1}, True),
+        ('indexOf(a, "x", null) == null', {"a": "x"}, True),
+        ('between(a, "x", "z", null) == null', {"a": "xyz"}, True),
+        ('substring(a, 1, null) == "yz"', {"a": "xyz"}, True),
+        ('cidrMatch(a, "10.0.0.0/8", null) == null', {"a": "10.0.0.1"}, True),
+        ('stringContains(a, "")', {"a": "x"}, False),
+        ("stringContains(a, b)", {"a": "x", "b": ""}, False),
+        ("stringContains(a, b)", {"a": "xy", "b": ["", "y"]}, True),
+        ("stringContains(a, b) == null", {"a": "x", "b": ""}, False),
+        ("?a == ?b", {}, True),
+        ("?a == ?b", {"a": 1}, False),
+        ("?a == ?b", {"a": 1, "b": [2, 1]}, True),
+        ("?a != ?b", {}, False),
+        ("a == b", {}, False),
     ],
 )
 def test_elastic_logic(
@@ -498,6 +517,10 @@ def test_pipes(compiled: Compiled) -> None:
         ("a where true | head true", "`head` takes a whole number", 14),
         ("a where true | haed 5", "unknown pipe `haed`; there is head, tail", 14),
         ("a where true | unique b", "exists in the endgame dialect only", 14),
+        ("any where a == 'x'", "texts stand in double quotes", 16),
+        ('any where a == ?"x"', "raw texts stand in three double quotes", 16),
+        ("'a b' where true", "texts stand in double quotes", 1),
+        ("sequence with maxspan=5 [a where b] [a where b]", "needs a unit: `maxspan=5s`", 10),
     ],
 )  # fmt: skip
 def test_errors(refused: Refused, text: str, sentence: str, column: int) -> None:

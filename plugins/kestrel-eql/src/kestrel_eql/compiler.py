@@ -75,7 +75,7 @@ class EqlCompiler:
         rule_id = source.metadata.rule_id
         problems = Problems(TextPlaces(source.text, source.location), rule_id)
         settings = self._settings(source.options, problems)
-        query = parse_into(source.text, problems)
+        query = parse_into(source.text, problems, settings.dialect)
         lowered = None if query is None else lower(query, settings, schema, problems)
         if lowered is None or problems:
             problems.throw()

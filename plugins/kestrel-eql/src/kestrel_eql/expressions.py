@@ -60,8 +60,8 @@ class ExpressionLowering:
                 return tree.all_of(self.each(node.terms, self.condition))
             case syntax.Or():
                 return tree.any_of(self.each(node.terms, self.condition))
-            case syntax.Comparison(operator="!="):
-                return tree.negation(self._equality(node).holds)
+            case syntax.Comparison(operator="==" | "!="):
+                return self._two_valued_equality(node)
             case syntax.Membership(negated=True):
                 return tree.negation(self._membership(node).holds)
             case _:
@@ -146,6 +146,17 @@ class ExpressionLowering:
                 return NOTHING
         return self._compared(_ORDER[node.operator], left, right, node)
 
+    def _two_valued_equality(self, node: syntax.Comparison) -> Predicate:
+        """Return `==` or `!=` where a condition is true or false: `c == false` is `not c`."""
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            match other:
+                case syntax.Literal(value=bool() as wanted) if _is_condition(side):
+                    holds = self.condition(side)
+                    wanted = wanted is (node.operator == "==")
+                    return holds if wanted else tree.negation(holds)
+        equal = self._equality(node).holds
+        return tree.negation(equal) if node.operator == "!=" else equal
+
     def _equality(self, node: syntax.Comparison) -> Truths:
         for side, other in ((node.left, node.right), (node.right, node.left)):
             match other:
@@ -164,7 +175,11 @@ class ExpressionLowering:
                     f"`{node.operator}` takes `*` as it stands; write `:` or `like` for a pattern",
                     node.position,
                 )
-        return self._compared(ComparisonOperator.EQUAL, left, right, node)
+        equal = self._compared(ComparisonOperator.EQUAL, left, right, node)
+        if not self.settings.endgame and _is_optional(node.left) and _is_optional(node.right):
+            both_null = tree.all_of((null_test(left), null_test(right)))
+            return Truths.certain(tree.any_of((equal.holds, both_null)))
+        return equal
 
     def _compared(
         self, operator: ComparisonOperator, left: Value, right: Value, node: syntax.Expression
@@ -333,6 +348,10 @@ class ExpressionLowering:
         if refused is not None:
             raise refused
         return lowered
+
+
+def _is_optional(node: syntax.Expression) -> bool:
+    return isinstance(node, syntax.Field) and node.optional
 
 
 def _is_condition(node: syntax.Expression) -> bool:

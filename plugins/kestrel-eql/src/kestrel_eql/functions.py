@@ -12,7 +12,7 @@ import attrs
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
 from kestrel_eql.patterns import wildcard
-from kestrel_eql.truths import Truths, null_test
+from kestrel_eql.truths import NOTHING, Truths, null_test
 from kestrel_framework import predicate as tree
 from kestrel_framework.functions import FUNCTIONS as KERNEL_FUNCTIONS
 from kestrel_framework.functions import Function
@@ -89,13 +89,16 @@ def _number_of_arguments(function: EqlFunction) -> str:
 
 # --- how calls are lowered ------------------------------------------------------------
 
+_NULL_IS_DEFAULT: Final = (Function.NUMBER, Function.SUBSTRING)
+"""Functions for which a last argument written `null` is as good as left out."""
+
 
 def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
     definition = KERNEL_FUNCTIONS[function]
 
     def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         arguments = lowering.each(node.arguments, lowering.value)
-        if definition.most is not None:
+        if function in _NULL_IS_DEFAULT:
             while len(arguments) > definition.least and arguments[-1] == tree.Literal(None):
                 arguments.pop()
         fold = definition.folds and (node.fold or lowering.settings.fold)
@@ -108,9 +111,20 @@ def _text_test(kind: TextPart) -> Callable[[ExpressionLowering, syntax.Call], Me
     def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         value, part = lowering.each(node.arguments, lowering.value)
         fold = node.fold or lowering.settings.fold
-        return Truths.leaf(tree.TextTest(kind, value, part, fold), (value, part))
+        holds: tree.Predicate = tree.TextTest(kind, value, part, fold)
+        if kind is TextPart.SUBSTRING and not lowering.settings.endgame:
+            holds = tree.all_of((holds, _some_text(part)))
+        return Truths.leaf(holds, (value, part))
 
     return lower
+
+
+def _some_text(part: Value) -> tree.Predicate:
+    """Return whether a text has characters: no text contains the empty one, in Elasticsearch."""
+    if isinstance(part, tree.Literal):
+        return tree.NEVER if part.value == "" else tree.ALWAYS
+    length = tree.Call(Function.LENGTH, (part,))
+    return tree.Comparison(tree.ComparisonOperator.GREATER, length, tree.Literal(0))
 
 
 def _arithmetic(operator: str) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
@@ -118,7 +132,9 @@ def _arithmetic(operator: str) -> Callable[[ExpressionLowering, syntax.Call], Me
 
 
 def _cidr_match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
-    def network(argument: syntax.Expression) -> str:
+    def network(argument: syntax.Expression) -> str | None:
+        if isinstance(argument, syntax.Literal) and argument.value is None:
+            return None
         if not isinstance(argument, syntax.Literal) or not isinstance(argument.value, str):
             raise lowering.names.refuse("a network must be a text such as `10.0.0.0/8`", argument)
         try:
@@ -129,8 +145,11 @@ def _cidr_match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
 
     address, *blocks = node.arguments
     value = lowering.value(address)
-    networks = tuple(dict.fromkeys(lowering.each(blocks, network)))
-    return Truths.leaf(tree.Cidr(value, networks), (value,))
+    networks = dict.fromkeys(lowering.each(blocks, network))
+    known = tuple(text for text in networks if text is not None)
+    if len(known) < len(networks):
+        return NOTHING
+    return Truths.leaf(tree.Cidr(value, known), (value,))
 
 
 def _array_search(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:

@@ -13,6 +13,7 @@ from lark import Lark
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from kestrel_eql import syntax
+from kestrel_eql.dialect import Dialect
 from kestrel_eql.expectations import expected_words, suggestion
 from kestrel_eql.parser_table import load_parser
 from kestrel_eql.problems import Problems, TextPlaces
@@ -53,11 +54,13 @@ def parse(text: str, *, path: str = "<rule>") -> syntax.Query:
     return tree
 
 
-def parse_into(text: str, problems: Problems) -> syntax.Query | None:
+def parse_into(
+    text: str, problems: Problems, dialect: Dialect | None = None
+) -> syntax.Query | None:
     """Return the syntax tree, with what is wrong added to `problems`.
 
     `None` where the text has no structure at all. A tree may come with errors,
-    so that more of them can be found.
+    so that more of them can be found. Without a `dialect`, what any of them can write is right.
     """
     if not _within_limits(text, problems):
         return None
@@ -69,7 +72,7 @@ def parse_into(text: str, problems: Problems) -> syntax.Query | None:
     except UnexpectedInput as error:
         _report(error, text, problems)
         return None
-    query = TreeBuilder(problems.error).transform(raw)
+    query = TreeBuilder(problems.error, dialect).transform(raw)
     for expression in syntax.expressions_of(query):
         deep = syntax.too_deep(expression, MAX_NESTING)
         if deep is not None:

@@ -12,6 +12,7 @@ from lark.tree import Meta
 from lark.visitors import Transformer_NonRecursive
 
 from kestrel_eql import syntax
+from kestrel_eql.dialect import Dialect
 from kestrel_eql.syntax import Expression
 
 MAX_RUNS: Final = 100
@@ -75,11 +76,17 @@ class _List:
 
 @v_args(meta=True)
 class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
-    """Builds one syntax tree; a tree with problems is only good for finding more of them."""
+    """Builds one syntax tree; a tree with problems is only good for finding more of them.
 
-    def __init__(self, report: Report) -> None:
+    Args:
+        report: Where problems go.
+        dialect: What is refused if another dialect alone can write it so; `None` refuses nothing.
+    """
+
+    def __init__(self, report: Report, dialect: Dialect | None = None) -> None:
         super().__init__()
         self._report = report
+        self._elastic = dialect is Dialect.ELASTIC
 
     # --- queries ---
 
@@ -289,7 +296,11 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
 
     def _text(self, token: Token) -> str:
         text = str(token)
+        if self._elastic and text.startswith("'"):
+            self._report('texts stand in double quotes: `"..."`', _at(token))
         if text.startswith("?"):
+            if self._elastic:
+                self._report('raw texts stand in three double quotes: `"""..."""`', _at(token))
             return text[2:-1]
         if token.type == "RAW_STRING":
             return text[3:-3]
@@ -317,6 +328,11 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
             problem = f"unknown option `{option.name}` of a sequence; there is `maxspan`"
             self._report(problem, option.position)
             return None
+        if option.unit is None and self._elastic:
+            problem = (
+                f"maxspan needs a unit: `maxspan={option.number}s`; there is ms, s, m, h and d"
+            )
+            self._report(problem, option.position)
         unit = _UNITS.get(option.unit or "s")
         if unit is None:
             problem = f"unknown unit `{option.unit}`; there is ms, s, m, h and d"
