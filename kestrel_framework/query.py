@@ -7,7 +7,7 @@ the rule's language, pass its pipes, and are cut to a size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
@@ -28,9 +28,10 @@ from kestrel_framework._pipeline.sequence_tracker import (
 from kestrel_framework._query_pipes import Result, piped
 from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document, Event, EventBatch, EventSettings
+from kestrel_framework.predicate import Field
 from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
-from kestrel_framework.schema import SchemaRegistry
-from kestrel_framework.values import Scalar
+from kestrel_framework.schema import FieldType, SchemaRegistry
+from kestrel_framework.values import Scalar, format_timestamp
 
 _STREAM = "search"
 
@@ -41,7 +42,9 @@ class SearchResult:
 
     Attributes:
         events: One document for each step; `None` where a step holds because no event came.
-        join_keys: The values that the events share; empty where the rule names none.
+        join_keys: The values that the events share; empty where the rule names none. A date
+            is a text in ISO 8601 for a sequence, and milliseconds since 1970 for a sample, as
+            Elasticsearch shows them.
     """
 
     events: tuple[Document | None, ...]
@@ -96,9 +99,10 @@ def search(
         max_samples_per_key,
         report or (lambda problem: None),
     )
+    types = _key_types(rule)
     found = [
-        Result(tuple(map(_document, completion.events)), completion.key)
-        for completion in _ordered(rule, completions)
+        Result(tuple(map(_document, completion.events)), _shown(completion.key, types, rule))
+        for completion in _ordered(rule, completions, types)
     ]
     results = piped(found, rule.pipes, rule)[:size]
     return [SearchResult(result.events, result.join_keys) for result in results]
@@ -133,10 +137,37 @@ def _single(candidate: Candidate) -> Completion:
     return Completion(0, (), (candidate.row.event(),))
 
 
-def _ordered(rule: Rule, completions: list[Completion]) -> list[Completion]:
+def _key_types(rule: Rule) -> list[FieldType | None]:
+    values = [key.value for key in rule.steps[0].keys]
+    return [value.type if isinstance(value, Field) else None for value in values]
+
+
+def _ordered(
+    rule: Rule, completions: list[Completion], types: Sequence[FieldType | None]
+) -> list[Completion]:
     if isinstance(rule.body, SampleRule):
-        return sorted(completions, key=lambda completion: key_order(completion.key))
+        return sorted(completions, key=lambda completion: key_order(completion.key, types))
     return sorted(
         completions,
         key=lambda completion: max(ordinal(event) for event in completion.events if event),
     )
+
+
+def _shown(
+    key: tuple[Scalar | None, ...], types: Sequence[FieldType | None], rule: Rule
+) -> tuple[Scalar | None, ...]:
+    """Return a key as people write its values."""
+    as_date = _milliseconds if isinstance(rule.body, SampleRule) else format_timestamp
+    shown: list[Scalar | None] = []
+    for value, field_type in zip(key, types, strict=True):
+        if field_type is FieldType.DATE and isinstance(value, int):
+            shown.append(as_date(value))
+        elif field_type is FieldType.DOUBLE and isinstance(value, int):
+            shown.append(float(value))
+        else:
+            shown.append(value)
+    return tuple(shown)
+
+
+def _milliseconds(nanoseconds: int) -> int:
+    return nanoseconds // 1_000_000

@@ -33,7 +33,7 @@ from kestrel_framework.rule import (
     SequenceRule,
     Step,
 )
-from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.schema import FieldType, SchemaRegistry
 
 SCHEMA = SchemaRegistry()
 SETTINGS = EventSettings("t", "ms", "kind", "tie")
@@ -218,3 +218,42 @@ def test_count() -> None:
 def test_a_pipe_that_makes_no_sense_is_refused(pipe: Pipe) -> None:
     with pytest.raises(RuleError, match=f"pipe `{pipe.name}`"):
         piped(FIVE, pipe)
+
+
+def pair(kind: FieldType | None, *keys: object) -> list[SearchResult]:
+    """Search samples of two events for each key."""
+    key = JoinKey(Field("key", kind), optional=True)
+    body = SampleRule((Step(frozenset("a"), ALWAYS, (key,)), Step(frozenset("b"), ALWAYS, (key,))))
+    return run(body, [event(n, name, key=key) for n, key in enumerate(keys) for name in "ab"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        (FieldType.IP, ["::1", "10.0.0.2", "10.0.0.11", "fe80::1"]),
+        (FieldType.VERSION, ["1.2.0-rc1", "1.2.0", "1.11.0", "none"]),
+        (FieldType.KEYWORD, ["1.11.0", "1.2.0"]),
+        (FieldType.LONG, [-5, 2, 11]),
+        (None, [None, False, True, -1, 2.5, 11, "", "10"]),
+    ],
+)
+def test_samples_come_in_the_order_that_the_type_of_their_key_has(
+    kind: FieldType | None, keys: list[object]
+) -> None:
+    results = pair(kind, *reversed(keys))
+    assert [result.join_keys for result in results] == [(key,) for key in keys]
+
+
+def test_a_date_among_the_keys_is_a_text_in_a_sequence_and_milliseconds_in_a_sample() -> None:
+    moment = "2024-02-29T01:02:03.004+01:00"
+    (sample,) = pair(FieldType.DATE, moment)
+    assert sample.join_keys == (1_709_164_923_004,)
+    key = (JoinKey(Field("key", FieldType.DATE)), JoinKey(Field("none"), optional=True))
+    steps = tuple(Step(frozenset(name), ALWAYS, key) for name in "ab")
+    (result,) = run(SequenceRule(steps), [event(n, "ab"[n], key=moment) for n in (0, 1)])
+    assert result.join_keys == ("2024-02-29T00:02:03.004Z", None)
+
+
+def test_a_double_among_the_keys_stays_one() -> None:
+    (sample,) = pair(FieldType.DOUBLE, 5)
+    assert [repr(key) for key in sample.join_keys] == ["5.0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Final, Literal, TypeAlias
 
 from kestrel_framework.event import Document
@@ -12,7 +13,7 @@ from kestrel_framework.interpreter import split_path, values_of
 from kestrel_framework.predicate import Field, Value
 from kestrel_framework.rule import JoinKey
 from kestrel_framework.schema import FieldType
-from kestrel_framework.values import LARGEST_INTEGER, SMALLEST_INTEGER, Scalar
+from kestrel_framework.values import LARGEST_INTEGER, SMALLEST_INTEGER, Scalar, order_key
 
 KeyPart: TypeAlias = str | int | float | tuple[Literal["boolean"], bool] | None
 """A value of a key, in a form in which Python finds equal what Kestrel does: true is not 1."""
@@ -86,17 +87,25 @@ def key_values(key: Key) -> tuple[Scalar | None, ...]:
     return tuple([part[1] if isinstance(part, tuple) else part for part in key])
 
 
-def key_order(values: Iterable[Scalar | None]) -> tuple[tuple[int, Scalar], ...]:
-    """Return what sorts keys: ascending, null first, then booleans, numbers and texts."""
-    return tuple([(_rank(value), 0 if value is None else value) for value in values])
+def key_order(
+    values: Iterable[Scalar | None], types: Iterable[FieldType | None] = ()
+) -> tuple[tuple[int, object], ...]:
+    """Return what sorts keys: ascending, null first, then booleans, numbers and texts.
+
+    Where the type of a key field orders its texts (versions, addresses), they are in that order.
+    """
+    return tuple([_place(value, field_type) for value, field_type in zip_longest(values, types)])
 
 
-def _rank(value: Scalar | None) -> int:
+def _place(value: Scalar | None, field_type: FieldType | None) -> tuple[int, object]:
     if value is None:
-        return 0
+        return 0, 0
     if isinstance(value, bool):
-        return 1
-    return 3 if isinstance(value, str) else 2
+        return 1, value
+    if not isinstance(value, str):
+        return 2, value
+    ordered = order_key(value, field_type)
+    return (4, value) if ordered is None else (3, ordered[1])
 
 
 def _value_reader(value: Value) -> Callable[[Document], Sequence[Scalar]]:
