@@ -1,0 +1,131 @@
+"""A search and a detector find the same, whatever the rule and the events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import event as note
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kestrel_framework.detector import Detector
+from kestrel_framework.event import Document, EventSettings
+from kestrel_framework.predicate import (
+    ALWAYS,
+    Comparison,
+    ComparisonOperator,
+    Field,
+    Literal,
+    Predicate,
+    StepField,
+    all_of,
+    negation,
+)
+from kestrel_framework.query import search
+from kestrel_framework.rule import (
+    ANY_EVENT,
+    EventRule,
+    JoinKey,
+    Rule,
+    RuleBody,
+    RuleMetadata,
+    RuleSet,
+    SequenceRule,
+    Step,
+)
+from kestrel_framework.schema import EventType, SchemaRegistry
+
+SCHEMA = SchemaRegistry().extended(
+    event_types=(EventType("a"), EventType("b"), EventType("c", parents=("a",)))
+)
+SETTINGS = EventSettings("t", "ns", "kind", "tie")
+
+EVENT_TYPES = st.sampled_from([ANY_EVENT, *map(frozenset, ("a", "b", "c", "ab"))])
+NUMBERS = st.integers(0, 2)
+
+
+@st.composite
+def conditions(draw: st.DrawFn, earlier: Sequence[int] = ()) -> Predicate:
+    value = Literal(draw(NUMBERS))
+    choices = [
+        ALWAYS,
+        Comparison(ComparisonOperator.EQUAL, Field("x"), value),
+        negation(Comparison(ComparisonOperator.LESS, Field("x"), value)),
+        *(
+            Comparison(ComparisonOperator.EQUAL, Field("x"), StepField(number, "x"))
+            for number in earlier
+        ),
+    ]
+    return all_of(draw(st.lists(st.sampled_from(choices), max_size=1)))
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> RuleBody:
+    if draw(st.integers(0, 9)) == 0:
+        return EventRule(draw(EVENT_TYPES), draw(conditions()))
+    keys = tuple(
+        JoinKey(Field(name), optional=draw(st.booleans()))
+        for name in draw(st.sampled_from(["", "k", "k", "kj"]))
+    )
+    waits = draw(st.lists(st.sampled_from([True, True, True, False]), min_size=1, max_size=4))
+    if not any(waits):
+        waits.append(True)
+    steps: list[Step] = []
+    earlier: list[int] = []
+    for number, wait in enumerate(waits):
+        condition = draw(conditions(earlier))
+        steps.append(Step(draw(EVENT_TYPES), condition, keys, missing=not wait))
+        if wait:
+            earlier.append(number)
+    spans = st.integers(0, 9)
+    maxspan = draw(st.none() | spans) if all(waits) else draw(spans)
+    until = Step(draw(EVENT_TYPES), draw(conditions()), keys) if draw(st.booleans()) else None
+    return SequenceRule(tuple(steps), maxspan, until)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    possible: dict[str, st.SearchStrategy[object]] = {
+        "tie": st.none() | NUMBERS | st.sampled_from(["", "1"]),
+        "kind": st.sampled_from(["a", "b", "c", ["a", "b"]]),
+        "x": NUMBERS | st.lists(NUMBERS, max_size=2),
+        "k": st.sampled_from([1, 1, "1", True, None, [1, None, "1"], []]),
+        "j": st.sampled_from([1, 1.0, 2, [2, 1]]),
+    }
+    present = draw(st.sets(st.sampled_from(sorted(possible)), min_size=3))
+    return {"t": draw(st.integers(0, 20)), **{key: draw(possible[key]) for key in sorted(present)}}
+
+
+def in_order(given_order: Sequence[Document]) -> list[Document]:
+    """Sort as a source with an order would deliver: by time, then tiebreaker, absent last."""
+
+    def place(document: Document) -> tuple[object, ...]:
+        tie = document.get("tie")
+        return document["t"], tie is None, isinstance(tie, str), tie if tie is not None else 0
+
+    return sorted(given_order, key=place)
+
+
+@settings(max_examples=150, deadline=None)
+@given(bodies(), st.lists(documents(), min_size=3, max_size=25), st.integers(1, 6))
+def test_a_search_finds_what_a_detector_finds_in_the_sorted_events(
+    body: RuleBody, unsorted: list[Document], size: int
+) -> None:
+    numbered: list[Document] = [{**document, "n": n} for n, document in enumerate(unsorted)]
+    rule = Rule(RuleMetadata("rule"), body)
+    searched = [
+        ([event and event["n"] for event in result.events], repr(result.join_keys))
+        for result in search(rule, numbered, settings=SETTINGS, schema=SCHEMA, size=None)
+    ]
+    detector = Detector(RuleSet([rule]), schema=SCHEMA, settings=SETTINGS)
+    stream = in_order(numbered)
+    alerts = []
+    for begin in range(0, len(stream), size):
+        alerts += detector.feed(stream[begin : begin + size])
+    alerts += detector.finish()
+    detected = [
+        ([one and one.document["n"] for one in alert.evidence], repr(alert.join_keys))
+        for alert in alerts
+    ]
+    note("found something" if searched else "found nothing")
+    assert sorted(searched, key=repr) == sorted(detected, key=repr)
