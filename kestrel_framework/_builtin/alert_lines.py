@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,9 +12,18 @@ from kestrel_framework.alert import Alert
 
 _MAX_DEPTH: Final = 200
 
+# In UTF-8: delete, the C1 controls, the separators of lines and paragraphs, and marks
+# that turn the direction of writing. A terminal obeys some; to some readers others end
+# a line, within which an event could then forge an alert.
+_MISLEADING: Final = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+)
+
 
 def alert_line(alert: Alert, *, events: bool = False, created: bool = False) -> bytes:
     """Return an alert in canonical form: one line with its end, keys sorted.
+
+    Characters that steer terminals or that could pass for the end of a line are escaped.
 
     Args:
         alert: Any alert; what JSON cannot express in it is written as text.
@@ -33,7 +43,13 @@ def alert_line(alert: Alert, *, events: bool = False, created: bool = False) -> 
 
 
 def _encode(document: object) -> bytes:
-    return msgspec.json.encode(document, enc_hook=_plain, order="sorted") + b"\n"
+    line = msgspec.json.encode(document, enc_hook=_plain, order="sorted") + b"\n"
+    # Beyond ASCII there is only the inside of texts, where JSON allows an escape.
+    return _MISLEADING.sub(_escaped, line)
+
+
+def _escaped(character: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(character[0].decode())
 
 
 def _plain(value: object) -> object:

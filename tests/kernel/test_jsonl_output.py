@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from kestrel_framework._builtin.jsonl_output import JsonlOutput, JsonlOutputConf
 from kestrel_framework.errors import OutputError
 from kestrel_framework.testing import OutputHandlerContract, make_alert, make_context
 
+BIDIRECTIONAL_MARKS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
 
 def output_to(path: object, **options: bool) -> JsonlOutput:
     return JsonlOutput(JsonlOutputConfig(str(path), **options), make_context())
@@ -31,6 +34,17 @@ def ids_in(path: Path) -> list[str]:
     return [
         json.loads(line)["kestrel"]["alert_id"] for line in path.read_text("utf-8").splitlines()
     ]
+
+
+@given(st.text(max_size=20) | st.sampled_from(["\x85", "\u2028{}", "\u202e", "\x9b31m", "\x7f"]))
+def test_texts_come_back_and_steer_nothing(text: str) -> None:
+    document = {"process": {"name": text}}
+    line = alert_line(make_alert(document=document), events=True).decode()
+    assert len(line.splitlines()) == 1
+    assert not any(unicodedata.category(c) in {"Cc", "Zl", "Zp"} for c in line[:-1])
+    assert not any(unicodedata.bidirectional(c) in BIDIRECTIONAL_MARKS for c in line)
+    (evidence,) = json.loads(line)["kestrel"]["evidence"]
+    assert evidence["event"] == document
 
 
 class TestJsonlOutput(OutputHandlerContract):
