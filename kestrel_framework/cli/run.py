@@ -6,7 +6,7 @@ import json
 import select
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -121,6 +121,8 @@ def command(
             "this run does not go on where another ended"
         )
     with ExitStack() as stack:
+        stopping = _StopRequest()
+        stack.enter_context(on_interrupt(stopping.make))
         stats = None
         if stats_file is not None:
             _refuse_overwriting(stats_file, inputs)
@@ -128,7 +130,7 @@ def command(
         engine = Engine.build(configuration)
         if not _report_rules(engine.load_report, configuration):
             return ExitCode.NOT_FINE
-        stack.enter_context(on_interrupt(engine.stop))
+        stopping.pass_on_to(engine.stop)
         stack.enter_context(_stopping_without_reader(engine))
         if stderr_is_terminal() and not sys.stdout.isatty():
             stack.enter_context(_progress_of(engine))
@@ -198,6 +200,26 @@ def _report_rules(report: LoadReport, configuration: Configuration) -> bool:
             return False
         note("kestrel: warning: there are no rules: give --rules PATH")
     return True
+
+
+class _StopRequest:
+    """A signal's request to stop, kept while rules are loading and there is no engine to stop."""
+
+    def __init__(self) -> None:
+        self._made = False
+        self._stop: Callable[[], None] | None = None
+
+    def make(self) -> None:
+        """Ask to stop; from a signal handler."""
+        self._made = True
+        if self._stop is not None:
+            self._stop()
+
+    def pass_on_to(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called when the request is made, or now if it was made before."""
+        self._stop = stop
+        if self._made:
+            stop()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,13 @@ def test_completion_is_a_script(kestrel: Any, shell: str) -> None:
     done = kestrel("completion", shell)
     assert done.code == 0
     assert "_KESTREL_COMPLETE" in done.out
+
+
+def test_a_signal_before_there_is_an_engine_ends_the_run_in_order(
+    kestrel: Any, install: Callable[[str, str], None], events: Path, rule: Path
+) -> None:
+    install("slow", "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nKESTREL_API = '1.0'")
+    done = kestrel("run", "--rules", rule, "--input", events, "--stats", "stats.json")
+    assert (done.code, done.out) == (0, "")
+    statistics = json.loads((kestrel.folder / "stats.json").read_text("utf-8"))
+    assert (statistics["events"], statistics["rules"]["loaded"]) == (0, 1)
