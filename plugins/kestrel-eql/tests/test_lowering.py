@@ -349,7 +349,8 @@ def test_dates_addresses_and_versions(condition: Condition) -> None:
         ('process.pid == "four"', "can never hold", 23),
         ('process.pid in (1, "four")', "can never match", 30),
         ('source.ip == "nowhere"', "is not an ip address", 21),
-        ("process.pid", "can never hold", 11),
+        ('source.ip == "10.0.0.0/8"', "a network is asked for by `cidrMatch`", 21),
+        ("process.pid", "a field of type `long` is no condition", 11),
     ],
 )
 def test_a_literal_that_is_no_value_of_the_field(
@@ -359,6 +360,15 @@ def test_a_literal_that_is_no_value_of_the_field(
     assert sentence in error.problem
     assert error.location is not None
     assert error.location.column == column
+
+
+def test_a_constant_in_capitals_is_a_field_and_a_warning(
+    compiled: Compiled, refused: Refused
+) -> None:
+    (warning,) = compiled("any where a == NULL").warnings
+    assert warning.problem == "`NULL` is read as a field; did you mean `null`?"
+    (error,) = refused("any where process.pid == NULL", schema=SCHEMA.extended(strict=True))
+    assert error.problem == "unknown field `NULL`; did you mean `null`?"
 
 
 def test_an_unknown_field_is_a_warning(compiled: Compiled) -> None:
@@ -478,7 +488,7 @@ def test_pipes(compiled: Compiled) -> None:
     ("text", "sentence", "column"),
     [
         ("any where a = 1", "`=` compares in the endgame dialect only; write `==`", 13),
-        ('any where "text"', "a constant is no condition", 11),
+        ('any where "text"', "a constant is no condition; a list of texts is `field : (", 11),
         ("any where 5 and true", "a constant is no condition", 11),
         ("any where length(a)", "this is a value, no condition", 11),
         ("any where a + 1", "this is a value, no condition", 13),

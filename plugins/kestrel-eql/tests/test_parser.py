@@ -78,7 +78,7 @@ def test_products_before_sums_before_comparisons_and_all_to_the_left() -> None:
 
 
 def test_comparisons_do_not_chain() -> None:
-    assert problem("any where a == b == c").problem.startswith("unexpected `=`")
+    assert problem("any where a == b == c").problem.startswith("unexpected `==`")
 
 
 def test_brackets_keep_what_is_inside_together() -> None:
@@ -291,7 +291,7 @@ def test_our_rules_parse(text: str) -> None:
         ("any where a ==", "the rule ends too early", 1, 15),
         ("any where\n (a\n  or b", "`(` is never closed", 2, 2),
         ("any where a)", "unexpected `)`", 1, 12),
-        ("any where a && b", "unexpected `&&`", 1, 13),
+        ("any where a && b", "unexpected `&&`: write `and`", 1, 13),
         ("any where a AND b", "key words are in lower case: `and`", 1, 13),
         ("any where a contains b", "write `:`", 1, 13),
         ('any where a == "b', 'the text that begins with `"` is never closed', 1, 16),
@@ -302,7 +302,32 @@ def test_our_rules_parse(text: str) -> None:
         ("any where `a == 1", "the name that begins with a backtick is never closed", 1, 11),
         ("any where a \0", "unexpected `U+0000`", 1, 13),
         ("any where é == 1", "unexpected `é`", 1, 11),
-        ('any where a not like "x"', "unexpected `like`: expected `in` or `in~`", 1, 17),
+        ('any where a not like "x"', "expected `in` or `in~`; `not` stands before", 1, 17),
+        ('any where a not : "x"', "`not field : ...`", 1, 17),
+        ('any where a !: "x"', "unexpected `!:`: write `not field : pattern`", 1, 13),
+        ("any where a || b", "unexpected `||`: write `or`", 1, 13),
+        ("any where !(a == 1)", "unexpected `!`: write `not`", 1, 11),
+        ("any where a <> 1", "unexpected `<>`: write `!=`", 1, 13),
+        ("any where a === 1", "unexpected `===`: write `==`", 1, 13),
+        ('any where a =~ "x"', "unexpected `=~`: write `:` or `regex~`", 1, 13),
+        ("any where a is null", "unexpected `is`: write `==`", 1, 13),
+        ("any where 1 < a < 3", "comparisons do not chain", 1, 17),
+        ('any where a in "x"', 'unexpected `"x"`: expected `(`; a list stands in', 1, 16),
+        ('any where a in ["x"]', "a list stands in brackets", 1, 16),
+        ("any where and a == 1", "`and` stands between two conditions", 1, 15),
+        ("any where a # b", "a comment begins with `//`", 1, 13),
+        ("any where a;", "unexpected `;`: leave it out", 1, 12),
+        ("any where a == “x”", "straight quotes", 1, 16),
+        ("any where a == 0x1f", "unexpected `x1f`: ", 1, 17),
+        ("any where a == 0x1f", "write the number in decimal", 1, 17),
+        ("any where a by b", "only sequences, their steps, and samples have `by`", 1, 13),
+        ("a == 1", "a rule begins with `category where`", 1, 3),
+        ("where a == 1", "a rule begins with `category where`", 1, 7),
+        ("sequence maxspan=1m [a where b] [a where b]", "write `with maxspan=...`", 1, 10),
+        ("sequence [a where b], [a where b]", "nothing stands between steps", 1, 21),
+        ("sequence [a where b] [a where b] with maxspan=1m", "stands at the beginning", 1, 34),
+        ("sample by a with maxspan=1m [a where b]", "a sample has no `with`", 1, 13),
+        ("sample by a [a where b] until [a where b]", "a sample has no `until`", 1, 25),
         ("5", "expected an event category, `sequence`, `join` or `sample`", 1, 1),
         ("sequence by [a where true]", "unexpected `[`", 1, 13),
         ("any where a in ()", "unexpected `)`", 1, 17),

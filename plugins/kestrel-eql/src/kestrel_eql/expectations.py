@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Final
 
@@ -31,7 +30,7 @@ _WORDS: Final = {
     "MISSING": "`![`",
     "__ANON_0": "`|`",
 }
-_KEYWORDS: Final = {
+KEYWORDS: Final = {
     "SEQUENCE": "sequence",
     "JOIN": "join",
     "SAMPLE": "sample",
@@ -55,15 +54,7 @@ _KEYWORDS: Final = {
     "NULL": "null",
     "OF": "of",
 }
-_FOREIGN: Final = {
-    "&&": "and",
-    "||": "or",
-    "!": "not",
-    "=~": ":",
-    "contains": ":",
-    "matches": "regex",
-    "is": "==",
-}
+"""The key words, by terminal."""
 
 
 def expected_words(terminals: Iterable[str]) -> str:
@@ -81,7 +72,7 @@ def expected_words(terminals: Iterable[str]) -> str:
         left -= _OPERATORS | _ARITHMETIC | {"NOT"}
     left -= _ARITHMETIC if len(left) > 2 else set()
     for terminal in sorted(left, key=_rank):
-        word = _WORDS.get(terminal) or f"`{_KEYWORDS.get(terminal, terminal.lower())}`"
+        word = _WORDS.get(terminal) or f"`{KEYWORDS.get(terminal, terminal.lower())}`"
         if word not in words:
             words.append(word)
     if not words:
@@ -89,18 +80,6 @@ def expected_words(terminals: Iterable[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def suggestion(found: str, terminals: Iterable[str]) -> str:
-    """Return a hint for a likely slip, beginning with a semicolon, or ""."""
-    accepted = {_KEYWORDS[name] for name in terminals if name in _KEYWORDS}
-    lowered = found.lower()
-    if found in _FOREIGN:
-        return f"; write `{_FOREIGN[found]}`"
-    if lowered != found and lowered in _KEYWORDS.values():
-        return f"; key words are in lower case: `{lowered}`"
-    near = difflib.get_close_matches(lowered, accepted, n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
-
-
 def _rank(terminal: str) -> tuple[int, str]:
-    order = list(_KEYWORDS)
+    order = list(KEYWORDS)
     return (order.index(terminal) if terminal in order else len(order), terminal)

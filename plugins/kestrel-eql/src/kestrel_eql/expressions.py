@@ -15,6 +15,7 @@ from kestrel_eql.regexes import from_lucene
 from kestrel_eql.truths import NOTHING, Truths, conjunction, disjunction, null_test
 from kestrel_framework import predicate as tree
 from kestrel_framework.predicate import ComparisonOperator, Predicate, Value
+from kestrel_framework.schema import FieldType
 from kestrel_framework.values import compile_regex, text_of
 
 _MAX_CONDITIONS_AS_VALUES: Final = 4
@@ -104,6 +105,9 @@ class ExpressionLowering:
                 return NOTHING
             case tree.Literal(value=bool() as holds):
                 return Truths.certain(tree.Constant(holds))
+            case tree.Literal(value=str()):
+                problem = 'a constant is no condition; a list of texts is `field : ("a", "b")`'
+                raise self.names.refuse(problem, node)
             case tree.Literal():
                 raise self.names.refuse(
                     "a constant is no condition: compare it with something", node
@@ -120,6 +124,10 @@ class ExpressionLowering:
             raise self.names.refuse(
                 "this is a value, no condition: compare it with something", node
             )
+        if meaning.type not in (None, FieldType.BOOLEAN, FieldType.KEYWORD):
+            kind = meaning.type.value
+            problem = f"a field of type `{kind}` is no condition: compare it with something"
+            raise self.names.refuse(problem, node)
         return self._compared(ComparisonOperator.EQUAL, meaning, tree.Literal(True), node)
 
     # --- comparisons ---
@@ -187,7 +195,10 @@ class ExpressionLowering:
         try:
             holds = tree.comparison(operator, left, right, fold=self.settings.fold)
         except ValueError as error:
-            raise self.names.refuse(f"this comparison can never hold: {error}", node) from None
+            hint = _cidr_hint(left) or _cidr_hint(right)
+            raise self.names.refuse(
+                f"this comparison can never hold: {error}{hint}", node
+            ) from None
         return Truths.leaf(holds, (left, right))
 
     def _nullity(self, node: syntax.Expression) -> Truths:
@@ -348,6 +359,12 @@ class ExpressionLowering:
         if refused is not None:
             raise refused
         return lowered
+
+
+def _cidr_hint(value: Value) -> str:
+    if isinstance(value, tree.Literal) and isinstance(value.value, str) and "/" in value.value:
+        return "; a network is asked for by `cidrMatch`"
+    return ""
 
 
 def _is_optional(node: syntax.Expression) -> bool:

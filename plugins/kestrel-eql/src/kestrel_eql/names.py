@@ -14,6 +14,7 @@ from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
 from kestrel_framework.schema import SchemaRegistry
 
+_CONSTANTS: Final = ("null", "true", "false")
 _MAX_SUGGESTIONS: Final = 20
 """For how many unknown fields of a rule the nearest known one is searched, which is slow."""
 
@@ -155,10 +156,15 @@ class Names:
 
     def _check(self, path: str, node: syntax.Field) -> None:
         schema = self._schema
-        if not schema.fields or path in schema.fields or node.optional or path in self._extra:
+        if path in schema.fields or node.optional or path in self._extra:
             return
-        near = None
-        if self._suggestions < _MAX_SUGGESTIONS:
+        near = path.lower() if path.lower() in _CONSTANTS else None
+        if not schema.fields:
+            if near is not None:
+                problem = f"`{path}` is read as a field; did you mean `{near}`?"
+                self._problems.warn(problem, node.position)
+            return
+        if near is None and self._suggestions < _MAX_SUGGESTIONS:
             self._suggestions += 1
             near = schema.nearest_field(path)
         problem = f"unknown field `{path}`" + (f"; did you mean `{near}`?" if near else "")

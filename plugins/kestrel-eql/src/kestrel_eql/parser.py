@@ -14,9 +14,10 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
-from kestrel_eql.expectations import expected_words, suggestion
+from kestrel_eql.expectations import expected_words
 from kestrel_eql.parser_table import load_parser
 from kestrel_eql.problems import Problems, TextPlaces
+from kestrel_eql.slips import found_at, unexpected
 from kestrel_eql.tree_builder import TreeBuilder
 from kestrel_framework.errors import SourceLocation
 
@@ -116,9 +117,8 @@ def _report(error: UnexpectedInput, text: str, problems: Problems) -> None:
     problem = _broken_token(text, offset)
     if problem is None:
         accepted = _accepted(error, text[:offset])
-        found = _word_at(text, offset)
-        problem = f"unexpected `{found}`: expected {expected_words(accepted)}"
-        problem += suggestion(found, accepted)
+        found, offset = found_at(text, offset)
+        problem = unexpected(found, accepted, text[:offset])
     problems.error(problem, offset)
 
 
@@ -147,17 +147,6 @@ def _broken_token(text: str, offset: int) -> str | None:
     if rest.startswith("`"):
         return "the name that begins with a backtick is never closed"
     return None
-
-
-_WORD: Final = re.compile(r"[A-Za-z_@$][A-Za-z0-9_.]*|&&|\|\||=~|[^\w\s]|\w+")
-
-
-def _word_at(text: str, offset: int) -> str:
-    match = _WORD.match(text, offset)
-    found = match[0] if match else text[offset : offset + 1]
-    if not found.isprintable():
-        return f"U+{ord(found[0]):04X}"
-    return found if len(found) <= 40 else found[:40] + "..."
 
 
 def _unclosed_bracket(text: str) -> int | None:

@@ -347,6 +347,8 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
         runs = option.number
         if option.name != "runs":
             problem = f"unknown option `{option.name}` of a step; there is `runs`"
+            if option.name == "maxspan":
+                problem = "`with maxspan` stands at the beginning, before the steps"
             self._report(problem, option.position)
         elif option.unit is not None or not isinstance(runs, int) or not 1 <= runs <= MAX_RUNS:
             self._report(f"`runs` must be a whole number from 1 to {MAX_RUNS}", option.position)
