@@ -610,7 +610,7 @@ def test_a_sequence_has_a_limit_of_steps(refused: Refused) -> None:
 
 
 def test_a_rule_of_errors_is_told_quickly_and_to_a_limit(refused: Refused) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     text = " or ".join(f"process.nme{number} == foo{number}(1)" for number in range(2_000))
     assert len(refused(f"any where {text}", schema=SchemaRegistry.ecs())) == MAX_PROBLEMS
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10

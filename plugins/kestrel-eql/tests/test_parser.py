@@ -386,9 +386,9 @@ def test_several_errors_come_together_in_order() -> None:
     ids=["brackets", "open", "calls", "not", "signs", "sums", "lineage", "squares"],
 )
 def test_deep_nesting_is_refused_quickly(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert "nest" in problem(text).problem
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_nesting_within_the_limit_is_fine() -> None:

@@ -388,9 +388,9 @@ def test_a_file_that_is_not_utf_8_is_refused(suffix: str) -> None:
 )
 def test_hostile_toml_ends_in_an_error_or_a_reading(text: str) -> None:
     for path, content in (("x.toml", text), ("x.eql", f"/*\nid = 'x'\n{text}\n*/any where true")):
-        begin = time.perf_counter()
+        begin = time.process_time()
         reads_or_explains(path, content.encode())
-        assert time.perf_counter() - begin < 10
+        assert time.process_time() - begin < 10
 
 
 def reads_or_explains(path: str, content: bytes) -> None:
