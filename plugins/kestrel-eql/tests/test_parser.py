@@ -77,6 +77,11 @@ def test_products_before_sums_before_comparisons_and_all_to_the_left() -> None:
     assert tree == eql.Comparison("<", eql.Arithmetic("-", minus, product), eql.Literal(1))
 
 
+def test_a_number_may_begin_with_its_point_after_a_key_word() -> None:
+    assert condition("a == 1 and .5 < b") == condition("a == 1 and 0.5 < b")
+    assert condition("p . q == 1") == condition("p.q == 1")
+
+
 def test_comparisons_do_not_chain() -> None:
     assert problem("any where a == b == c").problem.startswith("unexpected `==`")
 
