@@ -8,6 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from kestrel_framework._regex_machine import (
+    RegexMachine,
+    UnsupportedPatternError,
+    regex_machine,
+)
+
 TextTester: TypeAlias = Callable[[str], bool]
 
 _REFUSED_GROUPS: Final = ("(?=", "(?!", "(?<=", "(?<!", "(?P=", "(?(")
@@ -104,20 +110,40 @@ def compile_regex(pattern: str, *, fold: bool = False) -> TextTester:
     end. With `fold`, case is disregarded as `re.IGNORECASE` does, which is
     `fold_case` except that `İ` and `ı` are also an `i`.
 
+    Cost: one pass over the text, whatever the text, unless the pattern has anchors,
+    flags, atomic groups or possessive repetitions, or stands for thousands of characters.
+
     Raises:
         ValueError: the pattern is wrong; the sentence says where, counted from 1.
     """
     _refuse_memory(pattern)
+    flags = re.DOTALL | re.IGNORECASE if fold else re.DOTALL
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compiled = re.compile(pattern, re.DOTALL | (re.IGNORECASE if fold else 0))
+            compiled = re.compile(pattern, flags)
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
         raise ValueError(f"bad regular expression: {error.msg}{where}") from error
     except (OverflowError, RecursionError) as error:
         raise ValueError("bad regular expression: it is too large or nests too deeply") from error
-    return lambda text: compiled.fullmatch(text) is not None
+    try:
+        machine = regex_machine(pattern, flags)
+    except UnsupportedPatternError:
+        return lambda text: compiled.fullmatch(text) is not None
+    return _with_machine(compiled, machine)
+
+
+def _with_machine(compiled: re.Pattern[str], machine: RegexMachine) -> TextTester:
+    """Ask `re` about texts that it is quick with, and the machine about the others."""
+    quick_length, matches_slowly = machine.quick_length, machine.matches
+
+    def matches(text: str) -> bool:
+        if len(text) <= quick_length:
+            return compiled.fullmatch(text) is not None
+        return matches_slowly(text)
+
+    return matches
 
 
 def _refuse_memory(pattern: str) -> None:
