@@ -142,7 +142,7 @@ def command(
         )
     finally:
         problems.summarise()
-    paths = [path.strip().split(".") for path in fields.split(",")] if fields else None
+    paths = _paths(fields, schema) if fields else None
     for number, result in enumerate(results, start=1):
         events = [_cut(event, paths) for event in result.events]
         if output_format == "json":
@@ -169,6 +169,15 @@ def _resolved(settings: EventSettings, schema: SchemaRegistry) -> EventSettings:
         category_field=target(settings.category_field),
         tiebreaker_field=tiebreaker and target(tiebreaker),
     )
+
+
+def _paths(fields: str, schema: SchemaRegistry) -> list[list[str]]:
+    """Return where in a document the fields are; an alias is where its field is."""
+    paths = []
+    for path in map(str.strip, fields.split(",")):
+        known = schema.field(path)
+        paths.append((known.path if known else path).split("."))
+    return paths
 
 
 def _cut(document: Document | None, paths: Sequence[Sequence[str]] | None) -> object:

@@ -209,6 +209,24 @@ class TestSchema:
         )  # fmt: skip
         assert numbers(done) == [[1], [2], [3]]
 
+    def test_fields_may_be_aliases(self, kestrel: Any, odd: Path, write: Write) -> None:
+        schema = write("schema.json", json.dumps(self.SCHEMA))
+        done = kestrel(
+            "query", "--schema", schema, "--fields", "number", "--input", odd, *ODD,
+            "process where number == 2",
+        )  # fmt: skip
+        assert done.objects[0]["events"] == [{"n": 2}]
+
+    def test_dates_among_the_keys(self, kestrel: Any, write: Write) -> None:
+        schema = write("schema.json", json.dumps(self.SCHEMA))
+        rows = [{"@timestamp": n, "d": d} for n, d in enumerate(["01-02-2026", "2026-02-01"])]
+        run = ("query", "--schema", schema, "--input", write("e", json.dumps(rows)))
+        steps = "by d [any where true] [any where true]"
+        (sequence,) = kestrel(*run, "--format", "json", f"sequence {steps}").objects
+        assert sequence["join_keys"] == ["2026-02-01T00:00:00.000Z"]
+        (sample,) = kestrel(*run, "--format", "json", f"sample {steps}").objects
+        assert sample["join_keys"] == [1_769_904_000_000]
+
     def test_what_it_does_not_name_keeps_its_type(self, kestrel: Any, write: Write) -> None:
         path = write("e", '{"process": {"pid": "x", "name": 7}}\n')
         query = 'any where process.pid == "x" and process.name == 7'
