@@ -29,6 +29,7 @@ from kestrel_framework.event import Document, EventSettings, TimestampUnit
 from kestrel_framework.query import SearchResult, search
 from kestrel_framework.rule import RuleMetadata, RuleSource
 from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.values import text_of
 
 _PLACE: Final = "query"
 
@@ -206,7 +207,7 @@ def _kept(value: object, paths: Sequence[Sequence[str]]) -> object:
 
 
 def _print(number: int, result: SearchResult, events: Sequence[object]) -> None:
-    keys = ", ".join(str(key) for key in result.join_keys)
+    keys = ", ".join("null" if key is None else text_of(key) for key in result.join_keys)
     print_text(f"#{number}{f'  by {printable(keys)}' if keys else ''}")
     for event in events:
         if event is None:

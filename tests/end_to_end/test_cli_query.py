@@ -128,6 +128,12 @@ def test_samples_per_key(kestrel: Any, events: Path) -> None:
     assert len(kestrel("query", *options, "--max-samples-per-key", "2", query).objects) == 2
 
 
+def test_keys_are_printed_as_rules_write_them(kestrel: Any, write: Write) -> None:
+    path = write("e", '{"b": true, "n": 1.5}\n{"b": true, "n": 1.5}\n')
+    done = kestrel("query", "--input", path, "sample by b, ?no, n [any where true] [any where b]")
+    assert done.out.startswith("#1  by true, null, 1.5\n")
+
+
 class TestCase:
     @pytest.mark.parametrize(
         ("options", "found"),
