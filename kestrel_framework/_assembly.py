@@ -11,6 +11,7 @@ import attrs
 
 from kestrel_framework._pipeline.action_runner import PermittedAction
 from kestrel_framework._plugins.contexts import InstanceCounters
+from kestrel_framework._plugins.discovery import BUILTIN
 from kestrel_framework._plugins.fault_tally import FaultTally
 from kestrel_framework._plugins.faults import FaultBoundary
 from kestrel_framework._plugins.guarded_rules import AmbiguousCompiler, GuardedEvaluator
@@ -156,7 +157,7 @@ class Assembler:
         self._refuse_unknown(offers, "evaluators", self._configuration.evaluators)
         if runtime != NATIVE:
             offers.resolve(runtime, "engine.runtime")
-        native = offers.resolve(NATIVE).create()
+        native = offers.resolve(f"{BUILTIN.name}:{NATIVE}").create()
         evaluators: dict[str, PredicateEvaluator] = {}
         for offering in offers:
             if offering.name == NATIVE or offering.name not in offers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import current_thread, main_thread
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
@@ -73,8 +74,8 @@ def never_wait(seconds: float) -> bool:
 class FaultBoundary:
     """Makes the calls into one instance of a plugin's object. Safe between threads.
 
-    Nothing but `KeyboardInterrupt` comes out of `call` as an exception: not
-    `SystemExit`, not `MemoryError`, not `RecursionError`.
+    Nothing but a `KeyboardInterrupt` in the main thread, where a person's arrives, comes
+    out of `call` as an exception: not `SystemExit`, not `MemoryError`, not `RecursionError`.
 
     Args:
         plugin: The plugin's name, for people.
@@ -150,10 +151,10 @@ class FaultBoundary:
             return _Failure(Fault(self._suspended(operation), operation, suspended=True))
         try:
             value = function()
-        except KeyboardInterrupt:
-            self.breaker.abandoned(permit)
-            raise
-        except BaseException as raised:  # noqa: BLE001 - the one place where plugin code is called
+        except BaseException as raised:
+            if isinstance(raised, KeyboardInterrupt) and current_thread() is main_thread():
+                self.breaker.abandoned(permit)
+                raise
             return self._failure(raised, operation, permit)
         self.breaker.succeeded(permit)
         return Returned(value)

@@ -34,6 +34,9 @@ from kestrel_framework.rule import LoadReport
 
 _FORGETFUL_STATE: Final = "memory"
 _STANDARD_OUTPUT: Final = "-"
+# What the command line itself stands for stays the same, whatever is installed.
+_BUILTIN_JSONL: Final = "builtin:jsonl"
+_CONSOLE: Final = ("builtin:console", "console")
 _SHOWN_ERRORS: Final = 20
 _PROGRESS_SECONDS: Final = 0.2
 
@@ -153,6 +156,8 @@ def _sources(
     if not inputs:
         return chosen
     section = next(iter(chosen.values()))
+    if source_type is None and section.type == "jsonl":
+        section = attrs.evolve(section, type=_BUILTIN_JSONL)
     options = {key: value for key, value in section.options.items() if key != "path"}
     name = instance_name(section.type)
     return {name: SectionConfig(section.type, options | {"paths": list(inputs)})}
@@ -166,11 +171,16 @@ def _outputs(
     if outputs:
         chosen = {f"output-{number}": _output(text) for number, text in enumerate(outputs, 1)}
     elif output_format == "json":
-        chosen = {name: one for name, one in chosen.items() if one.type != "console"}
-    to_stdout = SectionConfig("jsonl", {"path": _STANDARD_OUTPUT})
-    if output_format == "json" and to_stdout not in chosen.values():
-        chosen["stdout"] = to_stdout
-    return chosen or {"console": SectionConfig("console")}
+        chosen = {name: one for name, one in chosen.items() if one.type not in _CONSOLE}
+    if output_format == "json" and not any(map(_is_standard_output, chosen.values())):
+        chosen["stdout"] = SectionConfig(_BUILTIN_JSONL, {"path": _STANDARD_OUTPUT})
+    return chosen or {"console": SectionConfig(_CONSOLE[0])}
+
+
+def _is_standard_output(section: SectionConfig) -> bool:
+    return section.type in ("jsonl", _BUILTIN_JSONL) and section.options == {
+        "path": _STANDARD_OUTPUT
+    }
 
 
 def _output(text: str) -> SectionConfig:
@@ -180,6 +190,8 @@ def _output(text: str) -> SectionConfig:
         kind, path = "jsonl", _STANDARD_OUTPUT
     elif not (kind and colon and path):
         raise ConfigurationError(f"--output: expected `jsonl:FILE` or `-`, not `{text}`")
+    if kind == "jsonl":
+        kind = _BUILTIN_JSONL
     return SectionConfig(kind, {"path": path})
 
 

@@ -103,3 +103,44 @@ def test_a_signal_before_there_is_an_engine_ends_the_run_in_order(
     assert (done.code, done.out) == (0, "")
     statistics = json.loads((kestrel.folder / "stats.json").read_text("utf-8"))
     assert (statistics["events"], statistics["rules"]["loaded"]) == (0, 1)
+
+
+def test_what_the_commands_use_is_the_same_whoever_offers_its_names(
+    kestrel: Any, install: Callable[[str, str], None], events: Path, rule: Path
+) -> None:
+    install(
+        "same",
+        """
+from kestrel_framework.hookspecs import hookimpl
+from kestrel_framework.interfaces import NoConfiguration, Offer
+
+KESTREL_API = "1.0"
+
+def refused(config, context):
+    raise RuntimeError("nobody asked for this")
+
+@hookimpl
+def kestrel_event_sources():
+    return {"jsonl": Offer(refused, NoConfiguration)}
+
+@hookimpl
+def kestrel_output_handlers():
+    return {name: Offer(refused, NoConfiguration) for name in ("jsonl", "console")}
+
+@hookimpl
+def kestrel_predicate_evaluators():
+    return {"native": Offer(refused, NoConfiguration)}
+
+@hookimpl
+def kestrel_state_stores():
+    return {"memory": Offer(refused, NoConfiguration)}
+""",
+    )
+    run = ("run", "--rules", rule, "--input", events)
+    for more in ((), ("--format", "json"), ("--output", "jsonl:out"), ("--output", "-")):
+        done = kestrel(*run, *more)
+        assert done.code == 0, done.err
+        assert "2 alerts" in done.err
+    ambiguous = kestrel("run", "--rules", rule, "--source", "jsonl", "--input", events)
+    assert ambiguous.code == 2
+    assert "say which: `builtin:jsonl` or `same:jsonl`" in ambiguous.err

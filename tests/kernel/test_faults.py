@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -115,6 +116,13 @@ def test_an_interrupt_is_not_swallowed_and_counts_for_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         calls.call("read", raising(KeyboardInterrupt()), SKIP)
     assert calls.breaker.state is BreakerState.CLOSED
+
+
+def test_in_another_thread_only_the_plugin_itself_can_have_interrupted() -> None:
+    calls = boundary()
+    with ThreadPoolExecutor() as threads:
+        result = threads.submit(calls.call, "read", raising(KeyboardInterrupt()), SKIP).result()
+    assert "`read` of `sources.audit` failed: KeyboardInterrupt" in str(failed(result).error)
 
 
 def test_an_explained_error_keeps_its_class_and_context() -> None:
