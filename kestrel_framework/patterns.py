@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
-
-from kestrel_framework._regex_machine import (
-    RegexMachine,
-    UnsupportedPatternError,
-    regex_machine,
-)
+from typing import TypeAlias
 
 TextTester: TypeAlias = Callable[[str], bool]
-
-_REFUSED_GROUPS: Final = ("(?=", "(?!", "(?<=", "(?<!", "(?P=", "(?(")
 
 
 @lru_cache(maxsize=16384)
@@ -105,68 +96,36 @@ def _with_single_characters(pieces: Sequence[str]) -> TextTester:
 def compile_regex(pattern: str, *, fold: bool = False) -> TextTester:
     """Return a test of a whole text against a regular expression.
 
-    The syntax is that of Python's `re` without what needs memory of the text: no
-    lookahead or lookbehind, no back references, no conditions. `.` is also a line
-    end. With `fold`, case is disregarded as `re.IGNORECASE` does, which is
-    `fold_case` except that `İ` and `ı` are also an `i`.
+    The syntax is that of RE2: what needs memory of the text, such as lookahead and back
+    references, does not exist, and a repetition counts to 1,000 at most. `.` is also a line
+    end. With `fold`, case is disregarded as `fold_case` does. A lone surrogate in a text is
+    read as U+FFFD.
 
-    Cost: one pass over the text, whatever the text, unless the pattern has anchors,
-    flags, atomic groups or possessive repetitions, or stands for thousands of characters.
+    Cost: one pass over the text, whatever the pattern and the text.
 
     Raises:
-        ValueError: the pattern is wrong; the sentence says where, counted from 1.
+        ValueError: the pattern is wrong, or too large.
     """
-    _refuse_memory(pattern)
-    flags = re.DOTALL | re.IGNORECASE if fold else re.DOTALL
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compiled = re.compile(pattern, flags)
-    except re.error as error:
-        where = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise ValueError(f"bad regular expression: {error.msg}{where}") from error
-    except (OverflowError, RecursionError) as error:
-        raise ValueError("bad regular expression: it is too large or nests too deeply") from error
-    try:
-        machine = regex_machine(pattern, flags)
-    except UnsupportedPatternError:
-        return lambda text: compiled.fullmatch(text) is not None
-    return _with_machine(compiled, machine)
+    # Not at the top: most rule sets have no regular expression, and loading it takes a while.
+    import re2
 
-
-def _with_machine(compiled: re.Pattern[str], machine: RegexMachine) -> TextTester:
-    """Ask `re` about texts that it is quick with, and the machine about the others."""
-    quick_length, matches_slowly = machine.quick_length, machine.matches
+    options = re2.Options()
+    options.dot_nl = True
+    options.case_sensitive = not fold
+    options.log_errors = False
+    try:
+        fullmatch = re2.compile(pattern, options).fullmatch
+    except UnicodeEncodeError as error:
+        raise ValueError("bad regular expression: it has a lone surrogate") from error
+    except re2.error as error:
+        problem = error.args[0].decode("utf-8", "replace")
+        raise ValueError(f"bad regular expression: {problem}") from error
 
     def matches(text: str) -> bool:
-        if len(text) <= quick_length:
-            return compiled.fullmatch(text) is not None
-        return matches_slowly(text)
+        try:
+            return fullmatch(text) is not None
+        except UnicodeEncodeError:
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return fullmatch(whole) is not None
 
     return matches
-
-
-def _refuse_memory(pattern: str) -> None:
-    position, in_class = 0, False
-    while position < len(pattern):
-        character = pattern[position]
-        if character == "\\":
-            if not in_class and pattern[position + 1 : position + 2] in tuple("123456789"):
-                raise ValueError(
-                    f"bad regular expression: no back references, at character {position + 1}"
-                )
-            position += 1
-        elif in_class:
-            in_class = character != "]"
-        elif character == "[":
-            in_class = True
-            # A "]" that stands first, or after "^", is a member of the class.
-            following = position + 1 + pattern.startswith("^", position + 1)
-            if pattern.startswith("]", following):
-                position = following
-        elif pattern.startswith(_REFUSED_GROUPS, position):
-            raise ValueError(
-                "bad regular expression: no lookahead, lookbehind, condition or back "
-                f"reference, at character {position + 1}"
-            )
-        position += 1

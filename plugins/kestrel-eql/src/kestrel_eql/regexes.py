@@ -1,4 +1,4 @@
-"""Lucene's regular expressions, which EQL has, in the kernel's syntax, which is Python's.
+"""Lucene's regular expressions, which EQL has, in the kernel's syntax, which is RE2's.
 
 Where the two read a character differently, Lucene's reading is what a rule means;
 where rule authors often expect something else, there is a remark for a warning.
@@ -106,7 +106,7 @@ def _repeated(pattern: str, first: re.Match[str], result: list[str], remark: Rem
             remark(f"`{quantifier}{following[0]}` is no lazy match: it repeats a repetition")
         quantifier = _combined(quantifier, following[0])
         position = following.end()
-    result.append(quantifier)
+    result.append(f"{{0{quantifier[1:]}" if quantifier.startswith("{,") else quantifier)
     return position
 
 
