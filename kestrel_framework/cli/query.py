@@ -45,7 +45,11 @@ _PLACE: Final = "query"
     "Several may follow. Default: standard input.",
 )
 @click.option("--language", default="eql", show_default=True, help="The language of the query.")
-@click.option("--dialect", help="The dialect of the language: for EQL elastic or endgame.")
+@click.option(
+    "--dialect",
+    type=click.Choice(("elastic", "endgame")),
+    help="The dialect of the language, where it has several. Default: the language's own.",
+)
 @click.option("--timestamp-field", metavar="NAME", help="Event time. Default: @timestamp.")
 @click.option(
     "--timestamp-unit",
