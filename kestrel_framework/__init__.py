@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kestrel_framework.alert import Alert, Evidence
     from kestrel_framework.api_version import API_VERSION, ApiVersion
     from kestrel_framework.config import Configuration, SectionConfig
-    from kestrel_framework.detector import Detector, DetectorStatistics
+    from kestrel_framework.detector import Detector, DetectorStatistics, PartialMatches
     from kestrel_framework.engine import Engine, EngineReport
     from kestrel_framework.errors import (
         ConfigurationError,
@@ -78,7 +78,7 @@ _EXPORTS = {
     "alert": ("Alert", "Evidence"),
     "api_version": ("API_VERSION", "ApiVersion"),
     "config": ("Configuration", "SectionConfig"),
-    "detector": ("Detector", "DetectorStatistics"),
+    "detector": ("Detector", "DetectorStatistics", "PartialMatches"),
     "engine": ("Engine", "EngineReport"),
     "errors": (
         "ConfigurationError",
@@ -169,6 +169,7 @@ __all__ = [
     "Offer",
     "OutputError",
     "OutputHandler",
+    "PartialMatches",
     "PluginContext",
     "PluginError",
     "PredicateEvaluator",

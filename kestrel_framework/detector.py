@@ -27,7 +27,11 @@ from kestrel_framework._pipeline.loss_ledger import LossLedger
 from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.row_decoder import RowDecoder
 from kestrel_framework._pipeline.rule_matcher import RuleMatcher
-from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker import (
+    EndReason,
+    SequenceTracker,
+    TrackerLimits,
+)
 from kestrel_framework.alert import Alert
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, EventSettings
@@ -60,6 +64,22 @@ class DetectorStatistics:
     alerts: Counter[str] = attrs.field(factory=Counter)
     shadow_alerts: Counter[str] = attrs.field(factory=Counter)
     failures: Counter[str] = attrs.field(factory=Counter)
+
+
+@attrs.frozen
+class PartialMatches:
+    """What became of partial matches: sequences and samples that are not complete.
+
+    Attributes:
+        live: How many there are.
+        ended: How many are no more, by reason. Those `evicted` passed a limit on what is
+            remembered: alerts may be missing.
+        keys_left_out: Join keys of events that had too many of them.
+    """
+
+    live: int
+    ended: Mapping[str, int]
+    keys_left_out: int
 
 
 @attrs.frozen
@@ -126,6 +146,18 @@ class Detector:
     def rules(self) -> RuleSet:
         """The rule set at work."""
         return self._generation.rules
+
+    @property
+    def partial_matches(self) -> PartialMatches:
+        """What became of partial matches, also before a snapshot that was restored."""
+        counted = self._generation.tracker.statistics
+        # A copy, made in one step: another thread than the detector's may be reading.
+        ended = dict(counted.ended)
+        return PartialMatches(
+            counted.live,
+            {reason.value: number for reason, number in sorted(ended.items(), key=_by_name)},
+            counted.keys_left_out,
+        )
 
     def feed(self, events: EventBatch | Iterable[Document]) -> list[Alert]:
         """Return the alerts that these events complete, in the order of the events.
@@ -292,6 +324,10 @@ class Detector:
     def _evaluation_failed(self, rule_index: int, problem: Problem) -> None:
         self.statistics.failures[self._generation.rules.rules[rule_index].rule_id] += 1
         self._report(problem)
+
+
+def _by_name(item: tuple[EndReason, int]) -> str:
+    return item[0].value
 
 
 class _Snapshot(msgspec.Struct, frozen=True):

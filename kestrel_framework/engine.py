@@ -142,6 +142,7 @@ class Engine:
             "loaded": len(self._detector.rules),
             "rejected": len({_place(error) for error in assembly.load_report.errors}),
         }
+        statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }

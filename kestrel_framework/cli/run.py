@@ -316,6 +316,19 @@ def _summarise(report: EngineReport) -> None:
             counts = ", ".join(f"{cause} {count}" for cause, count in causes.items())
             parts.append(f"{statistics[name]} {name} ({counts})")
     note(f"kestrel: {', '.join(parts)} in {statistics['seconds']} s")
+    if warning := _forgotten(statistics):
+        note(f"kestrel: warning: {warning}")
+
+
+def _forgotten(statistics: Mapping[str, object]) -> str:
+    """Return what limits on the memory of sequences made the run forget, if anything."""
+    partial = statistics["partial_matches"]
+    assert isinstance(partial, Mapping)
+    evicted, keys = partial["ended"].get("evicted", 0), partial["keys_left_out"]
+    parts = [f"{evicted} partial matches evicted"] if evicted else []
+    if keys:
+        parts.append(f"{keys} join keys left out")
+    return f"{', '.join(parts)}: alerts of sequences may be missing" if parts else ""
 
 
 def _exit_code(report: EngineReport) -> ExitCode:

@@ -115,6 +115,22 @@ def test_statistics_are_one_object(
         assert statistics[name] > 0
 
 
+def test_what_limits_made_it_forget_is_told(kestrel: Any, write: Write, tmp_path: Path) -> None:
+    steps = '[process where process.name == "curl"] [process where process.name == "sh"]'
+    rule = write("rules/steps.eql", f"sequence by process.args with maxspan=1m {steps}")
+    many = {
+        "@timestamp": "2026-01-01T00:00:00Z",
+        "event": {"category": "process"},
+        "process": {"name": "curl", "args": [f"argument {number}" for number in range(300)]},
+    }
+    events = write("events.ndjson", json.dumps(many))
+    done = kestrel("run", "--rules", rule, "--input", events, "--stats", "stats.json")
+    assert done.code == 0
+    assert "warning: 44 join keys left out: alerts of sequences may be missing" in done.err
+    statistics = json.loads((tmp_path / "stats.json").read_text("utf-8"))
+    assert statistics["partial_matches"] == {"live": 256, "ended": {}, "keys_left_out": 44}
+
+
 class TestBadRules:
     def test_a_bad_rule_is_told_and_the_others_run(
         self, kestrel: Any, write: Write, events: Path, rule: Path

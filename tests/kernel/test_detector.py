@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework.alert import Alert
-from kestrel_framework.detector import Detector
+from kestrel_framework.detector import Detector, PartialMatches
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch
 from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal
@@ -27,6 +27,8 @@ from kestrel_framework.rule import (
     SequenceRule,
     Step,
 )
+from kestrel_framework.schema import FieldType
+from kestrel_framework.values import parse_timestamp
 
 SECOND = 1_000_000_000
 PROCESS = frozenset({"process"})
@@ -90,6 +92,14 @@ def test_a_sequence_joins_its_steps() -> None:
     alerts = detector.feed(events)
     assert found(alerts) == [("download-and-run", [0, 2])]
     assert alerts[0].join_keys == ("h1",)
+
+
+def test_a_date_among_the_join_keys_reads_as_a_date() -> None:
+    day = (JoinKey(Field("day", FieldType.DATE)),)
+    body = SequenceRule((step("curl", keys=day), step("sh", keys=day)))
+    events = [event(name) | {"day": "2026-01-02"} for name in ("curl", "sh")]
+    (alert,) = Detector(RuleSet((rule("same-day", body),))).feed(events)
+    assert alert.join_keys == ("2026-01-02T00:00:00.000Z",)
 
 
 def test_findings_come_in_the_order_of_the_events_that_complete_them() -> None:
@@ -242,3 +252,20 @@ def test_any_cut_or_flipped_snapshot_is_refused_or_read(data: st.DataObject) -> 
     except StateError:
         return
     fresh.feed([event("sh", 1)])
+
+
+def test_what_becomes_of_partial_matches_is_counted() -> None:
+    detector = Detector(RuleSet((DOWNLOAD_AND_RUN,)))
+    assert detector.partial_matches == PartialMatches(0, {}, 0)
+    detector.feed([event("curl"), event("sh", 1), event("curl", 2, "h2"), event("curl", 3, "h3")])
+    assert detector.partial_matches == PartialMatches(2, {"completed": 1}, 0)
+    detector.advance(detector_time(200))
+    assert detector.partial_matches == PartialMatches(0, {"completed": 1, "expired": 2}, 0)
+    many = {**event("curl", 300), "host": {"id": [f"h{number}" for number in range(300)]}}
+    detector.feed([many])
+    assert detector.partial_matches.live == 256
+    assert detector.partial_matches.keys_left_out == 44
+
+
+def detector_time(seconds: int) -> int:
+    return parse_timestamp(event("any", seconds)["@timestamp"])
