@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
+from kestrel_framework.predicate import FieldLike
 from kestrel_framework.predicate_traversal import fields_of
-from kestrel_framework.rule import Program, RolloutMode, Rule, RuleSet, Step
-from kestrel_framework.values import Scalar
+from kestrel_framework.rule import JoinKey, Program, RolloutMode, Rule, RuleSet, Step
+from kestrel_framework.schema import FieldType
+from kestrel_framework.values import Scalar, format_timestamp
 
 
 class AlertBuilder:
@@ -17,6 +19,7 @@ class AlertBuilder:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules.rules
+        self._dates = [[_is_date(key) for key in rule.steps[0].keys] for rule in rules]
         self._fields = [[_fields_of_step(step) for step in rule.steps] for rule in rules]
 
     def alert(
@@ -37,7 +40,10 @@ class AlertBuilder:
             revision=rule.revision,
             semantic_hash=rule.semantic_hash,
             evidence=evidence,
-            join_keys=join_keys,
+            join_keys=tuple(
+                format_timestamp(key) if is_date and isinstance(key, int) else key
+                for key, is_date in zip(join_keys, self._dates[rule_index], strict=True)
+            ),
             lost=lost,
             shadow=not _counts(rule, events, join_keys),
         )
@@ -54,6 +60,10 @@ def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for key in step.keys:
         paths |= fields_of(key.value)
     return tuple((path, tuple(path.split("."))) for path in sorted(paths))
+
+
+def _is_date(key: JoinKey) -> bool:
+    return isinstance(key.value, FieldLike) and key.value.type is FieldType.DATE
 
 
 def _evidence(event: Event, fields: Sequence[tuple[str, Sequence[str]]]) -> Evidence:
