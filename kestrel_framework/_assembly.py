@@ -157,7 +157,9 @@ class Assembler:
         self._refuse_unknown(offers, "evaluators", self._configuration.evaluators)
         if runtime != NATIVE:
             offers.resolve(runtime, "engine.runtime")
-        native = offers.resolve(f"{BUILTIN.name}:{NATIVE}").create()
+        native = offers.resolve(f"{BUILTIN.name}:{NATIVE}").create(
+            self._configuration.evaluators.get(NATIVE), path=f"evaluators.{NATIVE}"
+        )
         evaluators: dict[str, PredicateEvaluator] = {}
         for offering in offers:
             if offering.name == NATIVE or offering.name not in offers:

@@ -7,7 +7,9 @@ value remembers where it came from. What a plugin is configured with stays raw
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX: Final = "KESTREL_"
+_LARGEST_FILE: Final = 1 << 24
 _INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -290,7 +293,7 @@ def read_tables(path: Path) -> dict[str, object]:
         ConfigurationError: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(_content(path).decode("utf-8"))
     except OSError as error:
         problem = f"{path}: cannot be read: {error.strerror or error}"
     except UnicodeDecodeError as error:
@@ -298,6 +301,20 @@ def read_tables(path: Path) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         problem = f"{path}: is not valid TOML: {error or 'nested too deeply'}"
     raise ConfigurationError(problem)
+
+
+def _content(path: Path) -> bytes:
+    """Return what is in a file, if it is one and of a size that a person could have written."""
+    # Without O_NONBLOCK, opening a named pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConfigurationError(f"{path}: is not a file")
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise ConfigurationError(f"{path}: is larger than {_LARGEST_FILE} bytes")
+    return content
 
 
 def environment_settings(environment: Mapping[str, str]) -> list[Setting]:

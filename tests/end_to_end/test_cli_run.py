@@ -128,7 +128,11 @@ def test_what_limits_made_it_forget_is_told(kestrel: Any, write: Write, tmp_path
     assert done.code == 0
     assert "warning: 44 join keys left out: alerts of sequences may be missing" in done.err
     statistics = json.loads((tmp_path / "stats.json").read_text("utf-8"))
-    assert statistics["partial_matches"] == {"live": 256, "ended": {}, "keys_left_out": 44}
+    assert statistics["partial_matches"] == {
+        "live": 0,
+        "ended": {"expired": 256},
+        "keys_left_out": 44,
+    }
 
 
 class TestBadRules:

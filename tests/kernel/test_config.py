@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -151,6 +152,20 @@ class TestChecks:
     ) -> None:
         config_file.write_bytes(content)
         with pytest.raises(ConfigurationError, match=sentence):
+            load_configuration(config_file)
+
+    def test_what_has_no_end_is_not_read(self, config_file: Path) -> None:
+        for path in (Path("/dev/zero"), config_file.parent):
+            with pytest.raises(ConfigurationError, match="is not a file"):
+                load_configuration(path)
+        os.mkfifo(config_file)
+        with pytest.raises(ConfigurationError, match=r"kestrel\.toml: is not a file"):
+            load_configuration(config_file)
+
+    def test_a_file_that_nobody_can_have_written(self, config_file: Path) -> None:
+        with config_file.open("wb") as file:
+            file.truncate((1 << 24) + 1)
+        with pytest.raises(ConfigurationError, match="is larger than 16777216 bytes"):
             load_configuration(config_file)
 
     def test_a_file_that_is_not_there(self, config_file: Path) -> None:

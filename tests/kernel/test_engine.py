@@ -595,6 +595,8 @@ def test_what_is_not_there_is_a_configuration_error() -> None:
     for section in ("compilers", "evaluators"):
         with pytest.raises(ConfigurationError, match=rf"{section}\.lua"):
             build(Parts(), RULES, **{section: {"lua": {}}})
+    with pytest.raises(ConfigurationError, match=r"evaluators\.native\.speed: unknown key"):
+        build(Parts(), RULES, evaluators={"native": {"speed": 9}})
     with pytest.raises(ConfigurationError, match=r"engine\.runtime"):
         build(Parts(), engine=EngineConfig(runtime="wasm"))
     with pytest.raises(ConfigurationError, match=r"state\.type"):
