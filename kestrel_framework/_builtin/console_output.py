@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,7 +11,12 @@ import attrs
 
 from kestrel_framework._builtin.event_summary import event_summary
 from kestrel_framework._builtin.safe_text import safe_text
-from kestrel_framework._builtin.standard_output import Sink, output_error, standard_output
+from kestrel_framework._builtin.standard_output import (
+    Sink,
+    output_error,
+    result_stream,
+    standard_output,
+)
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.errors import OutputError
 from kestrel_framework.interfaces import PluginContext
@@ -72,7 +76,7 @@ class ConsoleOutput:
             raise OutputError("standard output: is not open")
         if not alerts:
             return
-        data = self._rendered(alerts).encode(sys.stdout.encoding, "backslashreplace")
+        data = self._rendered(alerts).encode(result_stream().encoding, "backslashreplace")
         while data:
             try:
                 written = self._sink.write(data)
@@ -107,7 +111,7 @@ def _console() -> Console:
     width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 0)).columns
     return Console(
         file=io.StringIO(),
-        force_terminal=sys.stdout.isatty(),
+        force_terminal=result_stream().isatty(),
         width=max(width, _NARROWEST),
         highlight=False,
         markup=False,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Final, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TextIO
 
 from kestrel_framework._builtin.input_blocks import error_reason
 from kestrel_framework.errors import OutputError
@@ -18,6 +20,28 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
+class _Results:
+    """Where results go while `stdout_for_results` keeps a stream for them."""
+
+    stream: TextIO | None = None
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Keep standard output for results: what plugins print goes to stderr meanwhile."""
+    stream = sys.stdout
+    _Results.stream, sys.stdout = stream, sys.stderr
+    try:
+        yield
+    finally:
+        _Results.stream, sys.stdout = None, stream
+
+
+def result_stream() -> TextIO:
+    """Return standard output as results are written to it."""
+    return _Results.stream or sys.stdout
+
+
 def standard_output() -> Sink:
     """Return standard output without its buffer.
 
@@ -27,13 +51,14 @@ def standard_output() -> Sink:
     Raises:
         OutputError: there is none, or what was printed before cannot be written.
     """
-    if sys.stdout is None:
+    stream = result_stream()
+    if stream is None:
         raise OutputError("standard output: is closed")
     try:
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError) as error:
         raise output_error("standard output", error) from error
-    buffer = sys.stdout.buffer
+    buffer = stream.buffer
     sink: Sink = getattr(buffer, "raw", buffer)
     return sink
 

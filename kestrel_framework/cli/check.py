@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from kestrel_framework._builtin.standard_output import stdout_for_results
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.languages import all_compilers, load_registry
@@ -26,6 +27,7 @@ _FREQUENT_ERRORS: Final = 10
 @click.option("--strict", is_flag=True, help="An unknown field is an error, not a warning.")
 @format_option
 @configuration_options
+@stdout_for_results()
 def command(
     paths: tuple[str, ...],
     strict: bool,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kestrel_framework._builtin.standard_output import stdout_for_results
 from kestrel_framework._plugins.registry import PluginRecord, PluginRegistry
 from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.log_lines import log_to_stderr
@@ -16,6 +17,7 @@ from kestrel_framework.cli.options import configuration_options, format_option, 
 @click.command("plugins")
 @format_option
 @configuration_options
+@stdout_for_results()
 def command(output_format: str, config_file: Path | None, assignments: tuple[str, ...]) -> int:
     """List every installed plugin: version, API, what it offers, and why it is broken."""
     log_to_stderr()

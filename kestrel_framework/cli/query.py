@@ -9,6 +9,7 @@ from typing import Final, get_args
 import attrs
 import click
 
+from kestrel_framework._builtin.standard_output import stdout_for_results
 from kestrel_framework.cli.event_files import read_documents
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.json_lines import print_json, print_text
@@ -87,6 +88,7 @@ _PLACE: Final = "query"
 @click.option("--fields", metavar="A,B", help="Cut the documents down to these fields.")
 @format_option
 @configuration_options
+@stdout_for_results()
 def command(
     query: str,
     inputs: tuple[str, ...],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import IO, Final, TypeVar
 import click
 import msgspec
 
+from kestrel_framework._builtin.standard_output import result_stream, stdout_for_results
 from kestrel_framework._plugins.error_handling import HandlerChain
 from kestrel_framework._plugins.faults import Failed, FaultBoundary
 from kestrel_framework.cli.exit_codes import ExitCode
@@ -53,6 +53,7 @@ T = TypeVar("T")
     "readable by its owner only.",
 )
 @configuration_options
+@stdout_for_results()
 def command(
     source_type: str,
     duration: float | None,
@@ -197,7 +198,7 @@ class _CaptureFile:
     def __init__(self, output: str) -> None:
         self._name = output
         self._file: IO[bytes] = (
-            sys.stdout.buffer if output == _STANDARD_OUTPUT else _private_file(output)
+            result_stream().buffer if output == _STANDARD_OUTPUT else _private_file(output)
         )
 
     def __enter__(self) -> _CaptureFile:

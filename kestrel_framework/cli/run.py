@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import select
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import IO, Final
 import attrs
 import click
 
+from kestrel_framework._builtin.standard_output import result_stream, stdout_for_results
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.log_lines import BROKEN_PIPE, log_to_stderr
 from kestrel_framework.cli.messages import note, rule_error_text, stderr_is_terminal
@@ -85,6 +85,7 @@ _PROGRESS_SECONDS: Final = 0.2
 @click.option("--strict", is_flag=True, help="Do not start if any rule has an error.")
 @format_option
 @configuration_options
+@stdout_for_results()
 def command(
     source_type: str | None,
     rule_paths: tuple[str, ...],
@@ -135,7 +136,7 @@ def command(
             return ExitCode.NOT_FINE
         stopping.pass_on_to(engine.stop)
         stack.enter_context(_stopping_without_reader(engine))
-        if stderr_is_terminal() and not sys.stdout.isatty():
+        if stderr_is_terminal() and not result_stream().isatty():
             stack.enter_context(_progress_of(engine))
         report = engine.run()
         if stats is not None:

@@ -144,3 +144,19 @@ def kestrel_state_stores():
     ambiguous = kestrel("run", "--rules", rule, "--source", "jsonl", "--input", events)
     assert ambiguous.code == 2
     assert "say which: `builtin:jsonl` or `same:jsonl`" in ambiguous.err
+
+
+def test_what_a_plugin_prints_is_no_result(
+    kestrel: Any, install: Callable[[str, str], None], events: Path, rule: Path
+) -> None:
+    install("chatty", "KESTREL_API = '1.0'\nprint('hello from a plugin')")
+    for arguments in (
+        ("run", "--rules", rule, "--input", events),
+        ("check", rule),
+        ("query", "--input", events, "any where true"),
+        ("plugins",),
+    ):
+        done = kestrel(*arguments, "--format", "json")
+        assert done.code == 0
+        assert done.objects
+        assert "hello from a plugin" in done.err
