@@ -240,3 +240,21 @@ class TestTime:
     def test_the_tiebreaker(self, value: object, tiebreaker: object) -> None:
         rows = decoder([], tiebreaker="n").rows(EventBatch(documents=[{"n": value}]))
         assert rows[0].tiebreaker == tiebreaker
+
+
+KEYS = st.text(st.sampled_from('ab.\\"\u00e9'), max_size=4)
+TREES = st.recursive(
+    st.integers(0, 9) | st.text(st.sampled_from('a.:"\\{['), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=4), st.booleans())
+def test_payloads_give_the_documents_that_documents_give(
+    document: dict[str, object], ascii_only: bool
+) -> None:
+    payload = json.dumps(document, ensure_ascii=ascii_only).encode()
+    ((by_payload,), _) = decoded(payload)
+    (by_document,) = decoder([]).rows(EventBatch(documents=[document], stream="s"))
+    assert by_payload.document == by_document.document
