@@ -14,6 +14,9 @@ Document = Mapping[str, object]
 Values are str, int, float, bool, None, list or mapping.
 """
 
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
+"""The largest undecoded event; decoding can take fifty times its memory."""
+
 NOTHING_LOST: Final[Mapping[str, int]] = MappingProxyType({})
 
 

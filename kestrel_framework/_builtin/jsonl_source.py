@@ -19,7 +19,7 @@ from kestrel_framework._builtin.line_position import LinePosition
 from kestrel_framework._builtin.line_splitter import LineRun, LineSplitter
 from kestrel_framework._builtin.stream_names import StreamNames
 from kestrel_framework.errors import ConfigurationError, InputError
-from kestrel_framework.event import NOTHING_LOST, EventBatch
+from kestrel_framework.event import MAX_PAYLOAD_BYTES, NOTHING_LOST, EventBatch
 from kestrel_framework.interfaces import PluginContext
 
 LINE_TOO_LONG: Final = "line_too_long"
@@ -43,7 +43,8 @@ class JsonlSourceConfig:
         metadata={"help": "Go on with what is added to the file, through its rotations."},
     )
     max_line_bytes: int = attrs.field(
-        default=16 << 20, metadata={"help": "Longer lines are skipped, counted and reported."}
+        default=MAX_PAYLOAD_BYTES,
+        metadata={"help": "Longer lines are skipped, counted and reported."},
     )
 
     def __attrs_post_init__(self) -> None:
@@ -56,8 +57,9 @@ class JsonlSourceConfig:
         if self.follow and (len(self.inputs) > 1 or STANDARD_INPUT in self.inputs):
             problem = "follows exactly one file; use one source for each file"
             raise ConfigurationError(problem, path="follow")
-        if self.max_line_bytes < 1:
-            raise ConfigurationError("must be at least 1", path="max_line_bytes")
+        if not 1 <= self.max_line_bytes <= MAX_PAYLOAD_BYTES:
+            problem = f"must be from 1 to {MAX_PAYLOAD_BYTES}, the largest event that is read"
+            raise ConfigurationError(problem, path="max_line_bytes")
 
     @property
     def inputs(self) -> tuple[str, ...]:

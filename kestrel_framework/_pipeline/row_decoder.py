@@ -13,6 +13,7 @@ import msgspec
 from kestrel_framework._pipeline.flow import Problem, Row
 from kestrel_framework.errors import InputError
 from kestrel_framework.event import (
+    MAX_PAYLOAD_BYTES,
     Document,
     EventBatch,
     EventSettings,
@@ -24,9 +25,6 @@ from kestrel_framework.values import parse_timestamp
 
 MAX_NESTING: Final = 100
 """How deep the objects and lists of an event may nest, dotted keys unfolded."""
-
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
-"""The largest undecoded event; decoding can take fifty times its memory."""
 
 _LONGEST_INTEGER: Final = 400
 _MOST_CATEGORIES_KEPT: Final = 1024

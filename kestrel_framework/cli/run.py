@@ -310,7 +310,10 @@ def _write_stats(file: IO[str], path: Path | None, report: EngineReport) -> None
 
 def _summarise(report: EngineReport) -> None:
     statistics = report.statistics
-    parts = [f"{statistics['events']} events", f"{statistics['alerts']} alerts"]
+    parts = [
+        "1 event" if statistics["events"] == 1 else f"{statistics['events']} events",
+        "1 alert" if statistics["alerts"] == 1 else f"{statistics['alerts']} alerts",
+    ]
     for name in ("skipped", "lost"):
         causes = statistics[f"{name}_by_cause"]
         if isinstance(causes, Mapping) and causes:

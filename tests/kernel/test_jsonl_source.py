@@ -78,6 +78,7 @@ class _JsonlContract(EventSourceContract):
         lambda: JsonlSourceConfig(paths=("a", "b"), follow=True),
         lambda: JsonlSourceConfig(path="-", follow=True),
         lambda: JsonlSourceConfig(path="a", max_line_bytes=0),
+        lambda: JsonlSourceConfig(path="a", max_line_bytes=1 << 30),
     )
 
     @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.flow import Problem, Row
-from kestrel_framework._pipeline.row_decoder import MAX_PAYLOAD_BYTES, RowDecoder
+from kestrel_framework._pipeline.row_decoder import RowDecoder
 from kestrel_framework.errors import InputError
-from kestrel_framework.event import EventBatch, EventSettings, TimestampUnit
+from kestrel_framework.event import MAX_PAYLOAD_BYTES, EventBatch, EventSettings, TimestampUnit
 from kestrel_framework.schema import EventType, SchemaRegistry
 from kestrel_framework.testing.strategies import documents
 
