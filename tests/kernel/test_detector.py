@@ -97,7 +97,7 @@ def test_a_sequence_joins_its_steps() -> None:
 def test_a_date_among_the_join_keys_reads_as_a_date() -> None:
     day = (JoinKey(Field("day", FieldType.DATE)),)
     body = SequenceRule((step("curl", keys=day), step("sh", keys=day)))
-    events = [event(name) | {"day": "2026-01-02"} for name in ("curl", "sh")]
+    events = [{**event(name), "day": "2026-01-02"} for name in ("curl", "sh")]
     (alert,) = Detector(RuleSet((rule("same-day", body),))).feed(events)
     assert alert.join_keys == ("2026-01-02T00:00:00.000Z",)
 
