@@ -196,14 +196,13 @@ class ActionRunner:
         with self._changed:
             self._outcomes[outcome.status.value] += 1
         self._log_at(request.action, name, outcome)(
-            "action",
+            f"action {outcome.status.value}",
             action=request.action,
             instance=name,
             request=request.request_id,
             rule=request.alert.rule.rule_id,
             alert=request.alert.alert_id,
             dry_run=request.dry_run,
-            status=outcome.status.value,
             reason=outcome.reason,
         )
 

@@ -57,7 +57,7 @@ def test_what_is_asked_for_and_allowed_is_done_once_and_logged() -> None:
     assert runner.outcomes == {"done": 1}
     line = logger.events[0]
     assert line.level == "info"
-    assert line.details["status"] == "done"
+    assert line.event == "action done"
     assert line.details["request"] == executor.requests[0].request_id
     assert line.details["rule"] == "rule"
 
