@@ -28,6 +28,7 @@ $(STAMP): $(REQUIREMENTS)
 		echo "Kestrel needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m compileall -q kestrel_framework plugins/*/src examples/*/src
 	@touch $@
 
 demo: $(STAMP) ## Detect an attack in a recorded capture, and show the alerts
