@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+_SAME_REQUEST_SECONDS: Final = 1.0
 
 
 @contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first SIGINT or SIGTERM within the block.
 
-    At a second one the process ends at once, so that nobody is held by what hangs.
+    At a later one the process ends at once, so that nobody is held by what hangs. One that
+    comes within a second is taken for the same request: a terminal and a program such as
+    `timeout` both pass a signal on.
     """
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    asked_at: float | None = None
+
     def handle(number: int, frame: FrameType | None) -> None:
-        for each in previous:
-            signal.signal(each, signal.SIG_DFL)
-        stop()
+        nonlocal asked_at
+        now = time.monotonic()
+        if asked_at is None:
+            asked_at = now
+            stop()
+        elif now - asked_at >= _SAME_REQUEST_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     for number in previous:
         signal.signal(number, handle)

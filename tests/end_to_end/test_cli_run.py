@@ -266,6 +266,20 @@ class TestSignals:
         assert len(rest.splitlines()) == 1
         assert json.loads((tmp_path / "stats.json").read_text("utf-8"))["alerts"] == 2
 
+    def test_a_signal_that_comes_twice_at_once_is_one_request(
+        self, kestrel: Any, events: Path, rule: Path, tmp_path: Path
+    ) -> None:
+        process = kestrel.start(
+            "run", "--rules", rule, "--source", "jsonl", "--set", f"sources.jsonl.path={events}",
+            "--set", "sources.jsonl.follow=true", "--output", "-", "--stats", "stats.json",
+        )  # fmt: skip
+        assert process.stdout.readline()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        process.stdout.read()
+        assert process.wait(20) == 0
+        assert json.loads((tmp_path / "stats.json").read_text("utf-8"))["alerts"] == 2
+
     def test_a_pipe_that_stays_open_can_be_interrupted(self, kestrel: Any, rule: Path) -> None:
         process = kestrel.start(
             "run", "--rules", rule, "--input", "-", "--output", "-", stdin=subprocess.PIPE
