@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from kestrel_framework.query import SearchResult, search
     from kestrel_framework.rule import (
         EventRule,
+        JoinRule,
         LoadReport,
         Rule,
         RuleMetadata,
@@ -122,6 +123,7 @@ _EXPORTS = {
         "RuleMetadata",
         "RuleSet",
         "RuleSource",
+        "JoinRule",
         "SampleRule",
         "SequenceRule",
         "Step",
@@ -161,6 +163,7 @@ __all__ = [
     "FieldType",
     "IncompatiblePluginError",
     "InputError",
+    "JoinRule",
     "KestrelError",
     "Limits",
     "LoadReport",

@@ -18,6 +18,7 @@ from kestrel_framework.predicate import (
     Arithmetic,
     Call,
     Element,
+    ElementCount,
     Field,
     Literal,
     Predicate,
@@ -30,7 +31,7 @@ from kestrel_framework.values import Kind, Scalar, equality_key
 
 _GroupKey: TypeAlias = tuple[tuple[tuple[Kind, Scalar], ...], ...]
 
-_VALUES: Final = (Literal, Field, StepField, Element, Arithmetic, Call, Truth)
+_VALUES: Final = (Literal, Field, StepField, Element, Arithmetic, Call, Truth, ElementCount)
 _ORDER_OF_KINDS: Final[Mapping[Kind, int]] = {"boolean": 1, "number": 2, "text": 3}
 
 

@@ -118,16 +118,24 @@ class Event:
     tiebreaker: int | float | str | None = None
 
 
-def read_path(document: object, parts: Sequence[str], *, nulls: bool = False) -> Iterator[object]:
+def read_path(
+    document: object, parts: Sequence[str | int], *, nulls: bool = False
+) -> Iterator[object]:
     """Yield every value at a path, in order, with lists flattened and nulls left out.
 
-    A path through a list of objects yields the values of all of them. A mapping
+    A path through a list of objects yields the values of all of them; a number in
+    the path goes on with one element of the list that stands there. A mapping
     at the end of the path is yielded as it is. With `nulls`, an explicit null at
     the end is yielded as None. Dotted keys are not looked for: sources unfold
     them (`unfold_dotted_keys`).
     """
     value = document
     for depth, part in enumerate(parts):
+        if isinstance(part, int):
+            if not isinstance(value, (list, tuple)) or part >= len(value):
+                return
+            value = value[part]
+            continue
         if isinstance(value, (list, tuple)):
             for element in value:
                 yield from read_path(element, parts[depth:], nulls=nulls)

@@ -7,14 +7,15 @@ refers to the events of earlier steps.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import attrs
 
 from kestrel_framework.event import Document, read_path
-from kestrel_framework.functions import apply, calculate
+from kestrel_framework.functions import Function, apply, calculate
 from kestrel_framework.predicate import (
     MAX_COMBINATIONS,
     And,
@@ -26,9 +27,11 @@ from kestrel_framework.predicate import (
     ComparisonOperator,
     Constant,
     Element,
+    ElementCount,
     Field,
     FieldLike,
     IsNull,
+    Lineage,
     Literal,
     Membership,
     Not,
@@ -58,6 +61,7 @@ from kestrel_framework.values import (
 )
 
 NO_VARIABLES: Final[Mapping[str, object]] = {}
+_WITH_POSITIONS: Final = re.compile(r"(.*?)((?:\[[0-9]{1,9}\])+)", re.DOTALL)
 
 _TEXT_TESTS: Final[Mapping[TextPart, Callable[[str, str], bool]]] = {
     TextPart.PREFIX: str.startswith,
@@ -71,6 +75,7 @@ def holds(
     document: Document,
     steps: Sequence[Document | None] = (),
     variables: Mapping[str, object] = NO_VARIABLES,
+    lineage: Collection[Lineage] = (),
 ) -> bool:
     """Say whether `predicate` holds for an event.
 
@@ -84,8 +89,10 @@ def holds(
         steps: The events of the earlier steps, for `StepField`; `None` where a
             step has no event.
         variables: The elements that quantifiers around the predicate have bound.
+        lineage: The `Lineage` nodes that hold for the event. Only what has followed all
+            events can know them.
     """
-    return _Evaluation(document, steps, variables).holds(predicate)
+    return _Evaluation(document, steps, variables, lineage).holds(predicate)
 
 
 def values_of(
@@ -93,12 +100,13 @@ def values_of(
     document: Document,
     steps: Sequence[Document | None] = (),
     variables: Mapping[str, object] = NO_VARIABLES,
+    lineage: Collection[Lineage] = (),
 ) -> list[Scalar]:
     """Return the values of a node for an event, in order; none for null.
 
-    A whole field, whose value may be a tuple, is read as its elements.
+    A whole field that is a list has none: its value is no scalar.
     """
-    return _Evaluation(document, steps, variables).values(value)
+    return _Evaluation(document, steps, variables, lineage).values(value)
 
 
 def entries(field: FieldLike, root: object) -> list[Scalar | Mapping[str, object]]:
@@ -134,16 +142,30 @@ def has_list(root: object, path: str) -> bool:
     """Say whether a list stands on the way to a path or at its end."""
     value = root
     for part in split_path(path):
-        if not isinstance(value, Mapping):
+        if isinstance(part, int) and isinstance(value, (list, tuple)):
+            value = value[part] if part < len(value) else None
+        elif isinstance(part, str) and isinstance(value, Mapping):
+            value = value.get(part)
+        else:
             break
-        value = value.get(part)
     return isinstance(value, (list, tuple))
 
 
 @lru_cache(maxsize=65536)
-def split_path(path: str) -> tuple[str, ...]:
-    """Return the keys of a dotted path; "" has none."""
-    return tuple(path.split(".")) if path else ()
+def split_path(path: str) -> tuple[str | int, ...]:
+    """Return the keys and positions of a path; "" has none."""
+    if "[" not in path:
+        return tuple(path.split(".")) if path else ()
+    parts: list[str | int] = []
+    for name in path.split("."):
+        found = _WITH_POSITIONS.fullmatch(name)
+        if found is None:
+            parts.append(name)
+            continue
+        if found[1]:
+            parts.append(found[1])
+        parts.extend(int(position) for position in found[2][1:-1].split("]["))
+    return tuple(parts)
 
 
 def combinations(operands: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar, ...]]:
@@ -235,6 +257,7 @@ class _Evaluation:
     document: Document
     steps: Sequence[Document | None]
     variables: Mapping[str, object]
+    lineage: Collection[Lineage]
 
     def holds(self, predicate: Predicate) -> bool:
         match predicate:
@@ -247,7 +270,11 @@ class _Evaluation:
             case Not():
                 return not self.holds(predicate.term)
             case AnyElement():
-                return self._some_element(predicate)
+                return any(
+                    self._elements(predicate, entries(predicate.array, self._root(predicate.array)))
+                )
+            case Lineage():
+                return predicate in self.lineage
             case IsNull():
                 return self._is_null(predicate.value)
             case Comparison():
@@ -281,8 +308,19 @@ class _Evaluation:
             case Literal():
                 known = scalar(value.value)
                 return [] if known is None else [known]
+            case Field(whole=True):
+                known_value = whole_value(value, self.document)
+                return (
+                    [] if known_value is None or isinstance(known_value, tuple) else [known_value]
+                )
             case Field() | StepField() | Element():
                 return field_values(value, self._root(value))
+            case ElementCount():
+                return [self._count(value)]
+            case Call(Function.LENGTH, (Field(whole=True) as array,)) if has_list(
+                self.document, array.path
+            ):
+                return [len(list(_raw_values(array, self.document)))]
             case Arithmetic():
                 return calculated(value, [self.values(value.left), self.values(value.right)])
             case Call():
@@ -331,13 +369,19 @@ class _Evaluation:
             return not entries(value, self._root(value))
         return not self.values(value)
 
-    def _some_element(self, node: AnyElement) -> bool:
-        return any(
-            _Evaluation(
-                self.document, self.steps, {**self.variables, node.variable: element}
-            ).holds(node.predicate)
-            for element in entries(node.array, self._root(node.array))
-        )
+    def _elements(
+        self, node: AnyElement | ElementCount, elements: Iterable[object]
+    ) -> Iterator[bool]:
+        """Yield whether each element satisfies the predicate."""
+        for element in elements:
+            variables = {**self.variables, node.variable: element}
+            yield attrs.evolve(self, variables=variables).holds(node.predicate)
+
+    def _count(self, node: ElementCount) -> int:
+        root = self._root(node.array)
+        if not has_list(root, node.array.path):
+            return 0
+        return sum(self._elements(node, entries(node.array, root)))
 
     def _some_text(self, value: Value, tests: Sequence[Callable[[str], bool]], fold: bool) -> bool:
         texts = [text_of(known) for known in self.values(value)]

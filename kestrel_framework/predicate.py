@@ -15,6 +15,8 @@ Meaning, in short (`docs/explanation/predicates.md` has it in full):
   first (`kestrel_framework.values.typed_value`), and the constructors
   `comparison` and `membership` do the same to the literals beside it.
 - `fold` compares without regard to case, by `kestrel_framework.values.fold_case`.
+- A path is keys joined by dots. `[n]` after a key is the value at one position of the list there,
+  counted from 0: `process.args[0]`. Positions are looked for in lists alone.
 
 `kestrel_framework.interpreter` is the reference for what each node means.
 """
@@ -67,6 +69,17 @@ class TextPart(enum.Enum):
     SUBSTRING = "substring"
 
 
+class LineageRelation(enum.Enum):
+    """Whose earlier event a `Lineage` looks for, seen from the event at hand."""
+
+    EVENT = "event"
+    """The same process's; the event at hand counts too."""
+    CHILD = "child"
+    """The process's parent's."""
+    DESCENDANT = "descendant"
+    """That of any process above it."""
+
+
 # --- values ----------------------------------------------------------------
 
 
@@ -91,11 +104,12 @@ class Field:
     other part.
 
     Attributes:
-        path: The dotted path. Each part is one key of an object.
+        path: The dotted path. Each part is one key of an object, or a position.
         type: What the schema says; `None` keeps the values' own types.
         whole: Reads a list, or what a list of objects has at the path, as one
             value: the tuple of all its values. Only `Comparison` for equality (tuple
-            with tuple, element by element) and `IsNull` look at it. What is no list
+            with tuple, element by element), `IsNull`, and `Function.LENGTH` (the number of
+            elements) look at it; nowhere else does it take part. What is no list
             is the value that it is, and an empty list is missing.
         formats: For a date: the patterns of its texts.
         null_value: What an explicit null stands for, if not for absence.
@@ -166,8 +180,20 @@ class Truth:
     fails: Predicate
 
 
+@attrs.frozen(cache_hash=True)
+class ElementCount:
+    """How many elements of a list satisfy `predicate`, as for `AnyElement`.
+
+    Always a number: 0 where there is no list.
+    """
+
+    array: Field | Element
+    variable: str
+    predicate: Predicate
+
+
 FieldLike: TypeAlias = Field | StepField | Element
-Value: TypeAlias = Literal | Field | StepField | Element | Arithmetic | Call | Truth
+Value: TypeAlias = Literal | Field | StepField | Element | Arithmetic | Call | Truth | ElementCount
 
 
 # --- predicates ------------------------------------------------------------
@@ -286,6 +312,30 @@ class AnyElement:
 
 
 @attrs.frozen(cache_hash=True)
+class Lineage:
+    """A related process had an event of one of `event_types` that satisfied `predicate`.
+
+    The only predicate that an event alone cannot decide: who is whose parent, and what
+    processes did before, is known from the events that came before it. An event
+    without a process has no relations.
+
+    Attributes:
+        relation: Which process is meant.
+        event_types: As in `kestrel_framework.rule.EventRule`; empty is every event.
+        predicate: Of that other event; it cannot refer to earlier steps, nor to
+            variables bound around it.
+        process: What tells processes apart, in any event of theirs.
+        parent: The same of the process's parent; it need not be in every event.
+    """
+
+    relation: LineageRelation
+    event_types: frozenset[str]
+    predicate: Predicate
+    process: Field
+    parent: Field
+
+
+@attrs.frozen(cache_hash=True)
 class And:
     """All terms hold."""
 
@@ -316,6 +366,7 @@ Predicate: TypeAlias = (
     | TextTest
     | IsNull
     | AnyElement
+    | Lineage
     | And
     | Or
     | Not

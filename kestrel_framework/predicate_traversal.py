@@ -15,8 +15,10 @@ from kestrel_framework.predicate import (
     Call,
     Cidr,
     Comparison,
+    ElementCount,
     Field,
     IsNull,
+    Lineage,
     Membership,
     Node,
     Not,
@@ -42,8 +44,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return (node.value,)
         case TextTest():
             return (node.value, node.part)
-        case AnyElement():
+        case AnyElement() | ElementCount():
             return (node.array, node.predicate)
+        case Lineage():
+            return (node.predicate, node.process, node.parent)
         case And() | Or():
             return node.terms
         case Not():
@@ -85,6 +89,12 @@ def steps_of(node: Node) -> frozenset[int]:
     return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
 
 
+def lineages_of(node: Node) -> tuple[Lineage, ...]:
+    """Return the different `Lineage` nodes in the tree, each after those inside it."""
+    found = [part for part in walk(node) if isinstance(part, Lineage)]
+    return tuple(dict.fromkeys(reversed(found)))
+
+
 def with_fields(node: NodeT, change: Callable[[Field], Field]) -> NodeT:
     """Return the tree with every `Field` (of the event at hand) replaced by `change` of it."""
     if isinstance(node, Field):
@@ -117,6 +127,8 @@ def _plain(value: object) -> object:
         return value.value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
     if isinstance(value, float):
         return {"float": repr(value)}
     return value

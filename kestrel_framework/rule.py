@@ -123,15 +123,17 @@ class JoinKey:
     """A value that the events of a sequence or sample share.
 
     A null key drops the event, unless `optional`: then null is a value that equals itself.
+    With `fold`, texts are equal without regard to case.
     """
 
     value: Value
     optional: bool = False
+    fold: bool = False
 
 
 @attrs.frozen
 class Step:
-    """One step of a sequence, or one filter of a sample.
+    """One step of a sequence, or one filter of a sample or join.
 
     Attributes:
         event_types: As in `EventRule`.
@@ -139,6 +141,8 @@ class Step:
         keys: All join keys of this step, those of the whole sequence first.
         missing: The step holds where no such event is (`![...]`).
         name: What later steps call its event, or "".
+        fork: The step goes on with a copy: the partial match it continues stays, for the
+            next event that satisfies the step. Of the first step it means nothing.
     """
 
     event_types: frozenset[str]
@@ -146,6 +150,7 @@ class Step:
     keys: tuple[JoinKey, ...] = ()
     missing: bool = False
     name: str = ""
+    fork: bool = False
 
 
 @attrs.frozen
@@ -157,11 +162,14 @@ class SequenceRule:
         maxspan: Longest time from the first to the last event, in nanoseconds,
             inclusive; `None` is unlimited.
         until: What ends a sequence that is under way.
+        until_first: Whether an event that satisfies both `until` and a step ends what is
+            under way before the step sees it; otherwise it can complete a sequence.
     """
 
     steps: tuple[Step, ...]
     maxspan: int | None = None
     until: Step | None = None
+    until_first: bool = False
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -180,7 +188,26 @@ class SampleRule:
         return tuple(step.predicate for step in self.filters)
 
 
-RuleBody: TypeAlias = EventRule | SequenceRule | SampleRule
+@attrs.frozen
+class JoinRule:
+    """Events in any order, the first for each filter, that agree in their keys.
+
+    One event can stand for several filters. When every filter has its event, that is a
+    finding, and the key begins anew. An event that satisfies `until` makes its key forget
+    what it has, before any filter sees that event. The source of this meaning is the
+    engine of the EQL of Endgame.
+    """
+
+    filters: tuple[Step, ...]
+    until: Step | None = None
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        until = (self.until,) if self.until else ()
+        return tuple(step.predicate for step in (*self.filters, *until))
+
+
+RuleBody: TypeAlias = EventRule | SequenceRule | SampleRule | JoinRule
 
 
 @attrs.frozen
@@ -241,8 +268,13 @@ class Rule:
 
     @property
     def kind(self) -> str:
-        """`"event"`, `"sequence"` or `"sample"`."""
+        """`"event"`, `"sequence"`, `"sample"` or `"join"`."""
         return type(self.body).__name__.removesuffix("Rule").lower()
+
+    @property
+    def until(self) -> Step | None:
+        """What ends what is under way, if the rule says."""
+        return self.body.until if isinstance(self.body, (SequenceRule, JoinRule)) else None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -252,15 +284,14 @@ class Rule:
                 return (Step(event_types, predicate),)
             case SequenceRule(steps=steps):
                 return steps
-            case SampleRule(filters=filters):
+            case SampleRule(filters=filters) | JoinRule(filters=filters):
                 return filters
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The paths of all fields the rule looks at, sorted."""
         paths: set[str] = set()
-        until = self.body.until if isinstance(self.body, SequenceRule) else None
-        for step in (*self.steps, *((until,) if until else ())):
+        for step in (*self.steps, *((self.until,) if self.until else ())):
             if isinstance(step.predicate, Program):
                 paths.update(step.predicate.fields)
                 if step.predicate.prefilter is not None:
@@ -292,11 +323,13 @@ def _meaning(part: object) -> object:
                 "fields": sorted((path, kind.value) for path, kind in part.fields.items()),
                 "prefilter": _meaning(part.prefilter),
             }
-        case EventRule() | SequenceRule() | SampleRule() | Step() | JoinKey():
+        case EventRule() | SequenceRule() | SampleRule() | JoinRule() | Step() | JoinKey():
             data: dict[str, object] = {"kind": type(part).__name__}
             for attribute in attrs.fields(type(part)):
-                if attribute.name != "name":
-                    data[attribute.name] = _meaning(getattr(part, attribute.name))
+                value = getattr(part, attribute.name)
+                # What a later version adds must not give the rules of today another meaning.
+                if attribute.name != "name" and value != attribute.default:
+                    data[attribute.name] = _meaning(value)
             return data
         case frozenset():
             return sorted(str(item) for item in part)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
+from kestrel_framework.interpreter import split_path
 from kestrel_framework.predicate import FieldLike
 from kestrel_framework.predicate_traversal import fields_of
 from kestrel_framework.rule import JoinKey, Program, RolloutMode, Rule, RuleSet, Step
@@ -49,7 +50,7 @@ class AlertBuilder:
         )
 
 
-def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
     condition = step.predicate
     if isinstance(condition, Program):
         paths = set(condition.fields)
@@ -59,14 +60,14 @@ def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str, ...]], ...]:
         paths = set(fields_of(condition))
     for key in step.keys:
         paths |= fields_of(key.value)
-    return tuple((path, tuple(path.split("."))) for path in sorted(paths))
+    return tuple((path, split_path(path)) for path in sorted(paths))
 
 
 def _is_date(key: JoinKey) -> bool:
     return isinstance(key.value, FieldLike) and key.value.type is FieldType.DATE
 
 
-def _evidence(event: Event, fields: Sequence[tuple[str, Sequence[str]]]) -> Evidence:
+def _evidence(event: Event, fields: Sequence[tuple[str, Sequence[str | int]]]) -> Evidence:
     seen: dict[str, object] = {}
     for path, parts in fields:
         values = list(read_path(event.document, parts))

@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 import attrs
 
 from kestrel_framework.event import Document, Event, EventIdentity
-from kestrel_framework.rule import Condition, RuleSet, SequenceRule
+from kestrel_framework.rule import Condition, RuleSet
 from kestrel_framework.values import Scalar
 
 UNTIL: Final = -1
-"""The step number of a sequence's `until`."""
+"""The step number of an `until`."""
 
 
 @attrs.define(eq=False)
@@ -73,7 +73,7 @@ def targets_of(rules: RuleSet) -> tuple[Target, ...]:
     for index, rule in enumerate(rules):
         for number, step in enumerate(rule.steps):
             targets.append(Target(index, number, step.event_types, step.predicate, step.missing))
-        until = rule.body.until if isinstance(rule.body, SequenceRule) else None
+        until = rule.until
         if until is not None:
             targets.append(Target(index, UNTIL, until.event_types, until.predicate, prevents=True))
     return tuple(targets)

@@ -34,10 +34,13 @@ from kestrel_framework.predicate import (
     ComparisonOperator,
     Constant,
     Element,
+    ElementCount,
     Field,
     IsNull,
+    Lineage,
     Literal,
     Membership,
+    Node,
     Not,
     Or,
     Predicate,
@@ -198,7 +201,7 @@ class PredicateCode:
         return f"any({body} for {name} in entries({array}, {root}))"
 
     def _leaf(self, leaf: Predicate, scope: _Scope, depth: int) -> str:
-        if any(isinstance(node, Field) and node.whole for node in walk(leaf)):
+        if any(_needs_interpreter(node) for node in walk(leaf)):
             bound = ", ".join(f"{self._constant(known)}: {code}" for known, code in scope)
             return f"interpret({self._constant(leaf)}, d, (), {{{bound}}})"
         match leaf:
@@ -353,6 +356,11 @@ class PredicateCode:
         return name
 
 
+def _needs_interpreter(node: Node) -> bool:
+    """Say whether code is not generated for a node: it is rare, and the reference is there."""
+    return isinstance(node, ElementCount) or (isinstance(node, Field) and node.whole)
+
+
 def cost(predicate: Predicate) -> int:
     """Return a rough measure of how dear a predicate is to test, to test cheap ones first."""
     match predicate:
@@ -376,6 +384,8 @@ def cost(predicate: Predicate) -> int:
             return 6 * _value_cost(predicate.value)
         case Regex():
             return 20 * _value_cost(predicate.value)
+        case Lineage():
+            raise AssertionError(predicate)  # no event alone decides it
 
 
 def _value_cost(value: Value) -> int:

@@ -117,6 +117,8 @@ FORMS: dict[CellForm, Callable[[Values], Values]] = {
 
 def _field_reader(number: int, field: Field) -> CellReader:
     parts = split_path(field.path)
+    if any(isinstance(part, int) for part in parts):
+        return _interpreting_reader(number, field)
     plain_text = field.type in (None, FieldType.OBJECT, FieldType.KEYWORD, FieldType.VERSION)
     null_is_missing = field.null_value is None
 
@@ -136,6 +138,14 @@ def _field_reader(number: int, field: Field) -> CellReader:
         if value is None and null_is_missing:
             cells[number] = nothing = ()
             return nothing
+        cells[number] = values = tuple(field_values(field, document))
+        return values
+
+    return read
+
+
+def _interpreting_reader(number: int, field: Field) -> CellReader:
+    def read(cells: Cells, document: Document) -> Values:
         cells[number] = values = tuple(field_values(field, document))
         return values
 

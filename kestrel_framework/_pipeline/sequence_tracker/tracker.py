@@ -22,7 +22,16 @@ from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
 from kestrel_framework.errors import RuleError, StateError
-from kestrel_framework.rule import EventRule, JoinKey, Rule, RuleSet, SampleRule, SequenceRule, Step
+from kestrel_framework.rule import (
+    EventRule,
+    JoinKey,
+    JoinRule,
+    Rule,
+    RuleSet,
+    SampleRule,
+    SequenceRule,
+    Step,
+)
 
 _AFTER_ALL_STEPS: Final = 1
 
@@ -254,6 +263,8 @@ def _problem(rule: Rule) -> str | None:
     if any(len(step.keys) != len(steps[0].keys) for step in steps):
         return f"all steps of a {rule.kind} have the same number of join keys"
     missing = any(step.missing for step in steps)
+    if isinstance(rule.body, JoinRule):
+        return "a join is not followed yet"
     if isinstance(rule.body, SampleRule):
         return "a sample has no missing events" if missing else None
     if missing and rule.body.maxspan is None:
