@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from kestrel_framework.event import Document, Event, EventIdentity
+from kestrel_framework.predicate import Lineage
 from kestrel_framework.rule import Condition, RuleSet
 from kestrel_framework.values import Scalar
 
@@ -81,10 +82,14 @@ def targets_of(rules: RuleSet) -> tuple[Target, ...]:
 
 @attrs.define(eq=False)
 class Candidate:
-    """A row and the numbers of the targets it satisfies, ascending."""
+    """A row and the numbers of the targets it satisfies, ascending.
+
+    `lineage` has the `Lineage` nodes that hold for it, of those that these targets ask for.
+    """
 
     row: Row
     targets: list[int]
+    lineage: frozenset[Lineage] = frozenset()
 
 
 @attrs.frozen
