@@ -298,7 +298,7 @@ def test_our_rules_parse(text: str) -> None:
         ("any where a)", "unexpected `)`", 1, 12),
         ("any where a && b", "unexpected `&&`: write `and`", 1, 13),
         ("any where a AND b", "key words are in lower case: `and`", 1, 13),
-        ("any where a contains b", "write `:`", 1, 13),
+        ("any where a contains b", 'write `field : "*text*"`', 1, 13),
         ('any where a == "b', 'the text that begins with `"` is never closed', 1, 16),
         ("any where a == 'b\n'", "the text that begins with `'` is never closed", 1, 16),
         ('any where a == """b\n"""', "is never closed on its line", 1, 16),

@@ -19,6 +19,7 @@ _WORDS: Final = {
     "NAME": "a name",
     "STRING": "a text in quotes",
     "INTEGER": "a number",
+    "DECIMAL": "a number",
     "LEFT": "`(`",
     "LPAR": "`(`",
     "RPAR": "`)`",

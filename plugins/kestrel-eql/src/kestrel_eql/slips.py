@@ -13,7 +13,10 @@ _OPERATOR_RUN: Final = re.compile(r"[=!<>&|~:]+")
 _WORD: Final = re.compile(r"[A-Za-z_@$][A-Za-z0-9_.]*|[^\w\s]|\w+")
 _QUOTED: Final = re.compile(r'\??"(?:[^"\\\r\n]|\\.)*"|\??\'(?:[^\'\\\r\n]|\\.)*\'')
 _LAST_WORD: Final = re.compile(r"([A-Za-z]+~?)\s*$")
+_UNTIL: Final = re.compile(r"\buntil\b")
+_PARTS_OF_ADDRESS: Final = re.compile(r"[0-9]\.[0-9]+$")
 _LONGEST: Final = 40
+_INVISIBLE: Final = "U+"
 
 _FOREIGN: Final = {
     "&&": "write `and`",
@@ -27,9 +30,12 @@ _FOREIGN: Final = {
     "=~": "write `:` or `regex~`",
     "!~": "write `not field regex~ pattern`",
     "!:": "write `not field : pattern`",
-    "contains": "write `:`",
+    ":~": "write `:`, which disregards case",
+    "==~": "write `:`, which disregards case",
+    "contains": 'write `field : "*text*"`',
     "matches": "write `regex`",
-    "is": "write `==`",
+    "is": "write `==`, and `!=` for `is not`",
+    "between": "write `field >= 1 and field <= 9`",
     "#": "a comment begins with `//`",
     ";": "leave it out, a rule just ends",
     "{": "a list stands in `(...)`",
@@ -37,10 +43,13 @@ _FOREIGN: Final = {
     "”": 'texts stand in straight quotes: `"..."`',
     "‘": 'texts stand in straight quotes: `"..."`',
     "’": 'texts stand in straight quotes: `"..."`',
+    "–": "write `-`",
+    "—": "write `-`",
 }
 _PATTERN_OPERATORS: Final = (":", "like", "regex")
 _COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=", "=")
 _LISTS: Final = ("in", "in~")
+_MANY_EVENTS: Final = ("sequence", "join", "sample")
 
 
 def found_at(text: str, offset: int) -> tuple[str, int]:
@@ -55,7 +64,7 @@ def found_at(text: str, offset: int) -> tuple[str, int]:
     match = _QUOTED.match(text, offset) or _WORD.match(text, offset)
     found = match[0] if match else text[offset : offset + 1]
     if not found.isprintable():
-        return f"U+{ord(found[0]):04X}", offset
+        return f"{_INVISIBLE}{ord(found[0]):04X}", offset
     return found if len(found) <= _LONGEST else found[:_LONGEST] + "...", offset
 
 
@@ -67,34 +76,89 @@ def unexpected(found: str, accepted: AbstractSet[str], before: str) -> str:
         accepted: The terminals that could have stood there.
         before: The text before it.
     """
-    if found in _FOREIGN:
-        return f"unexpected `{found}`: {_FOREIGN[found]}"
+    foreign = _FOREIGN.get(found.lower())
+    if foreign is not None:
+        return f"unexpected `{found}`: {foreign}"
+    if found.startswith(_INVISIBLE):
+        return f"unexpected `{found}`: delete this character, which cannot be seen"
     hint = _hint(found, accepted, before) or _hint_of_word(found, accepted)
     sentence = f"unexpected `{found}`: expected {expected_words(accepted)}"
     return f"{sentence}; {hint}" if hint else sentence
 
 
 def _hint(found: str, accepted: AbstractSet[str], before: str) -> str:
-    previous = _LAST_WORD.search(before)
+    return (
+        _hint_of_comma(found, accepted, before)
+        or _hint_of_sequence(found, accepted, before)
+        or _hint_of_condition(found, accepted, before)
+    )
+
+
+def _hint_of_comma(found: str, accepted: AbstractSet[str], before: str) -> str:
+    if found in (")", "[", "]") and before.rstrip().endswith(","):
+        return "leave out the `,` before it"
+    if found != ",":
+        return ""
+    if "LSQB" in accepted:
+        return "leave it out, nothing stands between steps"
+    return 'several values are a list: `field in ("a", "b")`' if "COMMA" not in accepted else ""
+
+
+def _hint_of_sequence(found: str, accepted: AbstractSet[str], before: str) -> str:
+    first = before.split(maxsplit=1)[0] if before.strip() else ""
+    if first != first.lower() and first.lower() in _MANY_EVENTS:
+        return f"key words are in lower case: `{first.lower()}`"
+    if found in ("maxspan", "runs"):
+        comma = before.rstrip().endswith("with")
+        return "leave out the `,` before `with`" if comma else f"write `with {found}=...`"
+    if found == "by":
+        if "COMMA" in accepted:
+            return "several keys are separated by `,`"
+        return (
+            "only sequences, their steps, and samples have `by`" if "LSQB" not in accepted else ""
+        )
+    if found in ("with", "until") and first == "sample":
+        return f"a sample has no `{found}`"
+    if found == "[" and "LSQB" not in accepted and _UNTIL.search(before):
+        return "`until` comes last, after all steps"
+    if "LSQB" not in accepted:
+        return ""
+    if found in ("and", "or", "then", "-"):
+        return "leave it out, nothing stands between steps"
+    if found == "not":
+        return "an event that must not come is `![...]`"
+    known = "AS" in accepted or found in KEYWORDS.values()
+    return "" if known else "an event stands in `[...]`"
+
+
+def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> str:
+    match = _LAST_WORD.search(before)
+    previous = match[1] if match else ""
     if accepted <= {"IN", "IN_FOLD"} and found.rstrip("~") in _PATTERN_OPERATORS:
         return f"`not` stands before the field: `not field {found} ...`"
-    if accepted == {"LEFT"} and previous and previous[1] in _LISTS:
+    if previous == "not" and found[:1] in ('"', "'"):
+        return "`not` stands before the field: `not field : ...`"
+    if accepted == {"LEFT"} and previous in _LISTS:
         return 'a list stands in brackets: `("a", "b")`'
+    if before.rstrip().endswith("~") and accepted <= {"LPAR", "LEFT"}:
+        return "to disregard case write `:`"
     if found in _COMPARISONS and "AND" in accepted and "COMPARISON" not in accepted:
         return "comparisons do not chain: join two of them with `and`"
-    if found in ("maxspan", "runs"):
-        return f"write `with {found}=...`"
-    if found == "," and "LSQB" in accepted:
-        return "leave it out, nothing stands between steps"
-    if found == "by" and "LSQB" not in accepted:
-        return "only sequences, their steps, and samples have `by`"
-    if found in ("with", "until") and before.lstrip().startswith("sample"):
-        return f"a sample has no `{found}`"
     if found[:1] in ("x", "X") and before.endswith("0"):
         return "write the number in decimal"
-    if "COMPARISON" in accepted and previous and previous[1] in ("and", "or"):
-        return f"`{previous[1]}` stands between two conditions, and is read as a field here"
-    return ""
+    if found == "." and _PARTS_OF_ADDRESS.search(before):
+        return "an address or a network is a text in quotes"
+    if found[:1].isalpha() and before[-1:].isdigit() and "AND" in accepted:
+        return "a number has no unit"
+    if "COMPARISON" not in accepted:
+        return ""
+    if found == "[" and before[-1:].isalnum():
+        return "a position is a whole number from 0: `field[0]`"
+    if previous in ("and", "or"):
+        return f"`{previous}` stands between two conditions, and is read as a field here"
+    if previous != previous.lower() and previous.lower() in KEYWORDS.values():
+        return f"key words are in lower case: `{previous.lower()}`"
+    return "write `field != null`" if previous.lower() == "exists" else ""
 
 
 def _hint_of_word(found: str, accepted: AbstractSet[str]) -> str:

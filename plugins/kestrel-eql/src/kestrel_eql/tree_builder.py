@@ -316,10 +316,9 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
         elif character in _ESCAPES:
             return _ESCAPES[character]
         else:
-            known = r"\n \r \t \b \f \\ \" \' \u{...}"
-            problem = f"unknown escape `{escape[0]}`; there is {known}, and `\\\\` is a backslash"
-            self._report(problem, start + escape.start())
-        return ""
+            instead = 'write `\\\\` for a backslash, or `"""..."""` for a text without escapes'
+            self._report(f"unknown escape `{escape[0]}`; {instead}", start + escape.start())
+        return escape[0]
 
     # --- options ---
 

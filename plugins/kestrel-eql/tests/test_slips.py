@@ -1,0 +1,51 @@
+"""What rule authors often write by mistake is met with what to write instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from kestrel_eql.parser import parse
+from kestrel_framework.errors import RuleError
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("any where NOT a == 1", "key words are in lower case: `not`"),
+        ("Sequence by a [any where b] [any where b]", "lower case: `sequence`"),
+        ('any where a in ("x", "y",)', "leave out the `,` before it"),
+        ("sequence by a [any where b] by c, [any where b] by c", "leave out the `,` before it"),
+        ('any where a == ("x", "y")', "several values are a list"),
+        ('any where a == "x", "y"', "several values are a list"),
+        ("any where exists a", "write `field != null`"),
+        ('any where a ~ "x"', "to disregard case write `:`"),
+        ('any where a :~ "x"', "write `:`, which disregards case"),
+        ('any where a ==~ "x"', "write `:`, which disregards case"),
+        ('any where a : not "x"', "`not` stands before the field"),
+        ("any where a BETWEEN 1 and 3", "write `field >= 1 and field <= 9`"),
+        ("any where a > 5m", "a number has no unit"),
+        ("any where a == 10.0.0.1", "an address or a network is a text in quotes"),
+        ("any where cidrMatch(a, 10.0.0.0/8)", "an address or a network is a text in quotes"),
+        ("any where a[-1] == 1", "a position is a whole number from 0"),
+        ("any where a\u00a0== 1", "delete this character, which cannot be seen"),
+        ("any where child of (any where b)", "an event stands in `[...]`"),
+        ("sequence by a any where b, any where c", "an event stands in `[...]`"),
+        ("sequence by a [any where b] then [any where b]", "nothing stands between steps"),
+        ("sequence by a [any where b] -> [any where b]", "nothing stands between steps"),
+        ("sequence by a [any where b] not [any where b]", "must not come is `![...]`"),
+        ("sequence by a [any where b] until [any where c] [any where b]", "`until` comes last"),
+        ("sequence by a, with maxspan=1s [any where b]", "leave out the `,` before `with`"),
+        ("sequence with maxspan=1s by a by b [any where b]", "keys are separated by `,`"),
+        ("sequence with maxspan=-1s [any where b]", "expected a number"),
+    ],
+)
+def test_a_slip_is_met_with_its_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        parse(text)
+    assert remedy in raised.value.problem
+
+
+def test_a_pattern_with_an_unknown_escape_gives_one_error() -> None:
+    with pytest.raises(RuleError) as raised:
+        parse(r'any where a regex "\d+"')
+    assert 'or `"""..."""` for a text without escapes' in raised.value.problem
