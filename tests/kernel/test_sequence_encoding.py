@@ -183,5 +183,5 @@ def test_a_rule_of_another_kind_is_refused() -> None:
     machines["rule 0"][4], machines["rule 2"][4] = machines["rule 2"][4], None
     forged = msgspec.msgpack.encode(content)
     envelope = msgspec.msgpack.encode(["kestrel-sequences", 1, zlib.crc32(forged), forged])
-    with pytest.raises(StateError, match="is a sample in the snapshot"):
+    with pytest.raises(StateError, match="is something else in the snapshot"):
         tracker_with(TWO_STEPS, WATCHED, SAMPLE).restore(envelope)

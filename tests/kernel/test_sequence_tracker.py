@@ -393,7 +393,7 @@ def test_dead_partial_matches_do_not_pile_up() -> None:
     tracker.advance(candidates([Seen(n, "A") for n in range(5000)], rule, texts_of(shape)))
     (machine,) = tracker._machines.values()
     assert tracker.statistics.live == 1
-    assert len(machine._by_age) < 100  # type: ignore[union-attr]
+    assert len(list(machine._by_age)) == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["per_key", "per_rule", "total", "keys_per_event"])

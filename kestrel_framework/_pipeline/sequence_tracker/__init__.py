@@ -1,4 +1,4 @@
-"""The stage that follows sequences and samples from event to event."""
+"""The stage that follows sequences, samples and joins from event to event."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, TypeVar
 import attrs
 import msgspec
 
+from kestrel_framework._pipeline.sequence_tracker.held_events import HeldEvents, HeldState
 from kestrel_framework._pipeline.sequence_tracker.keys import key_of, key_values
 from kestrel_framework._pipeline.sequence_tracker.partials import (
     LeadingHits,
@@ -23,14 +24,13 @@ from kestrel_framework._pipeline.sequence_tracker.partials import (
     SequenceState,
     WatchedPartial,
 )
-from kestrel_framework._pipeline.sequence_tracker.samples import HeldEvents, SampleState
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event, EventIdentity
 
 _NAME: Final = "kestrel-sequences"
 _VERSION: Final = 1
 
-MachineState: TypeAlias = SequenceState | SampleState
+MachineState: TypeAlias = SequenceState | HeldState
 
 
 @attrs.frozen
@@ -60,7 +60,7 @@ class _Machine(msgspec.Struct, array_like=True, frozen=True):
     semantic_hash: str
     partials: list[bytes] = []
     leading_hits: list[bytes] = []
-    samples: list[bytes] | None = None
+    held: list[bytes] | None = None
 
 
 class _Content(msgspec.Struct, array_like=True, frozen=True):
@@ -100,7 +100,7 @@ class _LeadingHits(msgspec.Struct, array_like=True, frozen=True):
     previous: int | None
 
 
-class _Sample(msgspec.Struct, array_like=True, frozen=True):
+class _Held(msgspec.Struct, array_like=True, frozen=True):
     key: _KeyValues
     choices: list[list[int]]
 
@@ -125,8 +125,8 @@ def encode(state: TrackerState) -> bytes:
             ]
             machines.append(_Machine(rule_id, semantic_hash, partials, leading))
         else:
-            samples = [_pack(_sample_piece(held, events)) for held in remembered.held]
-            machines.append(_Machine(rule_id, semantic_hash, samples=samples))
+            pieces = [_pack(_held_piece(held, events)) for held in remembered.held]
+            machines.append(_Machine(rule_id, semantic_hash, held=pieces))
     content = msgspec.msgpack.encode(
         _Content(events.packed, machines, dict(state.ended), state.keys_left_out)
     )
@@ -195,9 +195,9 @@ def _partial_piece(partial: Partial, events: _EventTable) -> _Partial:
     return _Partial(partial.stage, key, events.numbers(partial.events), watch)
 
 
-def _sample_piece(held: HeldEvents, events: _EventTable) -> _Sample:
+def _held_piece(held: HeldEvents, events: _EventTable) -> _Held:
     choices = [events.numbers(choice) for choice in held.choices]
-    return _Sample(list(key_values(held.key)), choices)
+    return _Held(list(key_values(held.key)), choices)
 
 
 def _decoded(content: _Content) -> TrackerState:
@@ -205,15 +205,13 @@ def _decoded(content: _Content) -> TrackerState:
     machines: dict[tuple[str, str], MachineState] = {}
     for machine in content.machines:
         state: MachineState
-        if machine.samples is None:
+        if machine.held is None:
             state = SequenceState(
                 [_partial(_unpack(piece, _Partial), events) for piece in machine.partials],
                 [_hits(_unpack(piece, _LeadingHits)) for piece in machine.leading_hits],
             )
         else:
-            state = SampleState(
-                [_held(_unpack(piece, _Sample), events) for piece in machine.samples]
-            )
+            state = HeldState([_held(_unpack(piece, _Held), events) for piece in machine.held])
         machines[machine.rule_id, machine.semantic_hash] = state
     return TrackerState(machines, content.ended, content.keys_left_out)
 
@@ -242,7 +240,7 @@ def _hits(piece: _LeadingHits) -> LeadingHits:
     return LeadingHits(key_of(piece.key), piece.latest, piece.previous)
 
 
-def _held(piece: _Sample, events: Sequence[Event]) -> HeldEvents:
+def _held(piece: _Held, events: Sequence[Event]) -> HeldEvents:
     choices = [_chosen(numbers, events) for numbers in piece.choices]
     return HeldEvents(key_of(piece.key), choices)
 

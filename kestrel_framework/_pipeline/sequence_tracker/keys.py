@@ -13,7 +13,13 @@ from kestrel_framework.interpreter import split_path, values_of
 from kestrel_framework.predicate import Field, Value
 from kestrel_framework.rule import JoinKey
 from kestrel_framework.schema import FieldType
-from kestrel_framework.values import LARGEST_INTEGER, SMALLEST_INTEGER, Scalar, order_key
+from kestrel_framework.values import (
+    LARGEST_INTEGER,
+    SMALLEST_INTEGER,
+    Scalar,
+    fold_case,
+    order_key,
+)
 
 KeyPart: TypeAlias = str | int | float | tuple[Literal["boolean"], bool] | None
 """A value of a key, in a form in which Python finds equal what Kestrel does: true is not 1."""
@@ -27,13 +33,20 @@ _NULL: Final[tuple[KeyPart, ...]] = (None,)
 class KeyReader:
     """Reads the keys of events for steps that have the same join keys.
 
+    Where a join key folds case, its texts are folded in the key: they are what events are
+    grouped by, whatever event comes first.
+
     Args:
         join_keys: In the order of the rule.
         limit: How many keys of one event are taken.
     """
 
     def __init__(self, join_keys: tuple[JoinKey, ...], limit: int) -> None:
-        self._parts = [(_value_reader(key.value), key.optional) for key in join_keys]
+        self._parts = [
+            (_value_reader(key.value), key.optional, _folded_part if key.fold else key_part)
+            for key in join_keys
+        ]
+        self._folds = any(key.fold for key in join_keys)
         self._limit = limit
 
     def keys(self, document: Document) -> tuple[list[Key], int]:
@@ -44,13 +57,13 @@ class KeyReader:
         """
         choices = []
         number = 1
-        for read, optional in self._parts:
+        for read, optional, part_of in self._parts:
             values = read(document)
             parts: tuple[KeyPart, ...]
             if len(values) == 1:
-                parts = (key_part(values[0]),)
+                parts = (part_of(values[0]),)
             else:
-                parts = tuple(dict.fromkeys(map(key_part, values)))
+                parts = tuple(dict.fromkeys(map(part_of, values)))
             if not parts:
                 if not optional:
                     return [], 0
@@ -61,6 +74,21 @@ class KeyReader:
             return [tuple([parts[0] for parts in choices])], 0
         keys = list(itertools.islice(itertools.product(*choices), self._limit))
         return keys, number - len(keys)
+
+    def shown(self, key: Key, document: Document) -> tuple[Scalar | None, ...]:
+        """Return a key as the values it stands for, its folded texts as an event spells them.
+
+        Where the event spells a text in several ways, the first counts.
+        """
+        values = key_values(key)
+        if not self._folds:
+            return values
+        return tuple(
+            [
+                next((known for known in read(document) if part_of(known) == part), value)
+                for (read, _, part_of), part, value in zip(self._parts, key, values, strict=True)
+            ]
+        )
 
 
 def key_part(value: Scalar) -> KeyPart:
@@ -75,6 +103,10 @@ def key_part(value: Scalar) -> KeyPart:
     ):
         return int(value)
     return value
+
+
+def _folded_part(value: Scalar) -> KeyPart:
+    return fold_case(value) if isinstance(value, str) else key_part(value)
 
 
 def key_of(values: Iterable[Scalar | None]) -> Key:

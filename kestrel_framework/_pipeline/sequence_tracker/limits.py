@@ -1,4 +1,4 @@
-"""How much unfinished sequences and samples may hold."""
+"""How much unfinished sequences, samples and joins may hold."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class TrackerLimits:
 
     What counts is an **entry**: a partial match, a complete one that waits whether a
     forbidden event still comes, a remembered event of a leading `![...]`, or an event that
-    a sample holds. When a limit is passed, the entries whose first event is oldest go
+    a sample or join holds. When a limit is passed, the entries whose first event is oldest go
     first, counted as `evicted`.
 
     Attributes:
         per_key: Matches of one rule and key that wait for a forbidden event. (Of partial
-            matches there is at most one for each step, of sample events a fixed number.)
+            matches there is at most one for each step, of the events of samples and joins a
+            fixed number.)
         per_rule: Entries of one rule.
         total: Entries of all rules. A 64th of them is freed at once, after everything that
             has expired.

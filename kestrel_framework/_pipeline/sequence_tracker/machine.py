@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 
 from kestrel_framework._pipeline.flow import UNTIL, Completion
-from kestrel_framework._pipeline.sequence_tracker.keys import Key, key_values
+from kestrel_framework._pipeline.sequence_tracker.age_order import AgeOrder
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.partials import (
     ENDED,
@@ -24,6 +25,7 @@ from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, T
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import WaitingRoom
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event
+from kestrel_framework.predicate import Lineage
 from kestrel_framework.rule import SequenceRule
 
 
@@ -32,7 +34,7 @@ class SequenceMachine:
 
     There is at most one for each key and stage, where a stage is a step that waits for an
     event. Events come in their order; for one event, stages come from the last to
-    the first, then `until`.
+    the first, and `until` after or before them all, as the rule says.
 
     Cost of an event: two dictionary accesses for each stage it satisfies, and each key.
 
@@ -62,6 +64,8 @@ class SequenceMachine:
         self._roles = roles_of(body.steps)
         self._step_of_stage = tuple(role.step for role in self._roles if role.place is Place.STAGE)
         self._last_stage = len(self._step_of_stage) - 1
+        first_stage = body.steps[self._step_of_stage[0]]
+        self._first_reader = KeyReader(first_stage.keys, limits.keys_per_event)
         self._watched = any(step.missing for step in body.steps)
         self._has_leading = self._roles[0].place is Place.LEADING
         self._has_trailing = self._roles[-1].place is Place.TRAILING
@@ -69,30 +73,40 @@ class SequenceMachine:
         self._until = Role(UNTIL, Place.UNTIL, UNTIL, until)
         self._pending: tuple[dict[Key, Partial], ...] = tuple({} for _ in range(self._last_stage))
         self._waiting: dict[Key, list[Partial]] = {}
-        self._by_age: deque[Partial] = deque()
+        self._by_age = AgeOrder()
         self._leading_hits: OrderedDict[Key, LeadingHits] = OrderedDict()
 
     # --- events -----------------------------------------------------------------
 
-    def observe(self, step: int, event: Event, keys: Sequence[Key], done: list[Completion]) -> None:
-        """Take an event that satisfies a step, or `UNTIL`; findings are added to `done`."""
+    def observe(
+        self,
+        step: int,
+        event: Event,
+        lineage: Collection[Lineage],
+        keys: Sequence[Key],
+        done: list[Completion],
+    ) -> None:
+        """Take an event that satisfies a step, or `UNTIL`; findings are added to `done`.
+
+        `lineage` has the nodes that hold for the event.
+        """
         role = self._until if step == UNTIL else self._roles[step]
-        if role.comes_first and not role.accepts_first(event):
+        if role.comes_first and not role.accepts_first(event, lineage):
             return
         for key in keys:
             match role.place:
                 case Place.STAGE if role.stage == 0:
                     self._start(event, key, done)
                 case Place.STAGE:
-                    self._continue(role, event, key, done)
+                    self._continue(role, event, lineage, key, done)
                 case Place.UNTIL:
-                    self._interrupt(event, key)
+                    self._interrupt(event, lineage, key)
                 case Place.LEADING:
                     self._remember_leading(event, key)
                 case Place.GAP:
-                    self._mark_gap(role, event, key)
+                    self._mark_gap(role, event, lineage, key)
                 case Place.TRAILING:
-                    self._contradict_waiting(role, event, key)
+                    self._contradict_waiting(role, event, lineage, key)
 
     def _start(self, event: Event, key: Key, done: list[Completion]) -> None:
         self.expire(event.timestamp)
@@ -108,20 +122,30 @@ class SequenceMachine:
             self._place(partial, 0)
         self._obey_limit()
 
-    def _continue(self, role: Role, event: Event, key: Key, done: list[Completion]) -> None:
+    def _continue(
+        self,
+        role: Role,
+        event: Event,
+        lineage: Collection[Lineage],
+        key: Key,
+        done: list[Completion],
+    ) -> None:
         before = self._pending[role.stage - 1]
         partial = before.get(key)
         if partial is None or not precedes(partial.events[-1], event):
             return
-        if not role.accepts(event, partial, self._step_of_stage):
+        if not role.accepts(event, lineage, partial, self._step_of_stage):
             return
-        del before[key]
         if (
             self._maxspan is not None
             and event.timestamp - partial.events[0].timestamp > self._maxspan
         ):
-            self._end(partial, EndReason.EXPIRED)
+            self._remove(partial, EndReason.EXPIRED)
             return
+        if role.fork:
+            partial = self._copy_of(partial)
+        else:
+            del before[key]
         if isinstance(partial, WatchedPartial):
             if partial.gap_hit is not None and partial.gap_hit < event.timestamp:
                 partial.contradicted = True
@@ -131,6 +155,13 @@ class SequenceMachine:
             self._complete(partial, done)
         else:
             self._place(partial, role.stage)
+        if role.fork:
+            self._obey_limit()
+
+    def _copy_of(self, partial: Partial) -> Partial:
+        copy = partial.copy()
+        self._begin(copy, partial)
+        return copy
 
     def _place(self, partial: Partial, stage: int) -> None:
         """Let `partial` wait at `stage`, instead of what waited there."""
@@ -141,27 +172,27 @@ class SequenceMachine:
         partial.stage = stage
         pending[partial.key] = partial
 
-    def _interrupt(self, event: Event, key: Key) -> None:
+    def _interrupt(self, event: Event, lineage: Collection[Lineage], key: Key) -> None:
         """End what an `until` event follows; not what the same event has moved on."""
         for pending in self._pending:
             partial = pending.get(key)
             if (
                 partial is not None
                 and precedes(partial.events[-1], event)
-                and self._until.accepts(event, partial, self._step_of_stage)
+                and self._until.accepts(event, lineage, partial, self._step_of_stage)
             ):
                 del pending[key]
                 self._end(partial, EndReason.UNTIL)
 
     # --- missing events -------------------------------------------------------------
 
-    def _mark_gap(self, role: Role, event: Event, key: Key) -> None:
+    def _mark_gap(self, role: Role, event: Event, lineage: Collection[Lineage], key: Key) -> None:
         partial = self._pending[role.stage].get(key)
         if (
             isinstance(partial, WatchedPartial)
             and partial.gap_hit is None
             and partial.events[-1].timestamp < event.timestamp
-            and role.accepts(event, partial, self._step_of_stage)
+            and role.accepts(event, lineage, partial, self._step_of_stage)
         ):
             partial.gap_hit = event.timestamp
 
@@ -183,10 +214,12 @@ class SequenceMachine:
             return None
         return known.latest if known.latest < event.timestamp else known.previous
 
-    def _contradict_waiting(self, role: Role, event: Event, key: Key) -> None:
+    def _contradict_waiting(
+        self, role: Role, event: Event, lineage: Collection[Lineage], key: Key
+    ) -> None:
         for partial in tuple(self._waiting.get(key, ())):
             if partial.events[-1].timestamp < event.timestamp and role.accepts(
-                event, partial, self._step_of_stage
+                event, lineage, partial, self._step_of_stage
             ):
                 self._leave_waiting(partial)
                 self._end(partial, EndReason.CONTRADICTED)
@@ -244,7 +277,8 @@ class SequenceMachine:
         events: list[Event | None] = [None] * len(self._roles)
         for step, event in zip(self._step_of_stage, partial.events, strict=True):
             events[step] = event
-        done.append(Completion(self.rule, key_values(partial.key), tuple(events)))
+        key = self._first_reader.shown(partial.key, partial.events[0].document)
+        done.append(Completion(self.rule, key, tuple(events)))
         self._end(partial, EndReason.COMPLETED)
 
     # --- age and limits -------------------------------------------------------------------
@@ -254,7 +288,7 @@ class SequenceMachine:
         if self._maxspan is None:
             return
         earliest = watermark - self._maxspan
-        while (partial := self._oldest_partial()) is not None:
+        while (partial := self._by_age.oldest) is not None:
             if partial.events[0].timestamp >= earliest:
                 break
             self._remove(partial, EndReason.EXPIRED)
@@ -267,7 +301,7 @@ class SequenceMachine:
     def oldest(self) -> int | None:
         """Return the time of the first event of the oldest entry, or None."""
         times = []
-        partial = self._oldest_partial()
+        partial = self._by_age.oldest
         if partial is not None:
             times.append(partial.events[0].timestamp)
         if self._leading_hits:
@@ -276,7 +310,7 @@ class SequenceMachine:
 
     def evict_oldest(self) -> None:
         """Let go of the oldest entry."""
-        partial = self._oldest_partial()
+        partial = self._by_age.oldest
         hits = next(iter(self._leading_hits.values()), None)
         if partial is None or (hits and hits.latest < partial.events[0].timestamp):
             self._forget_leading(EndReason.EVICTED)
@@ -287,12 +321,6 @@ class SequenceMachine:
         while self.live > self._limits.per_rule:
             self.evict_oldest()
 
-    def _oldest_partial(self) -> Partial | None:
-        by_age = self._by_age
-        while by_age and by_age[0].stage == ENDED:
-            by_age.popleft()
-        return by_age[0] if by_age else None
-
     def _remove(self, partial: Partial, reason: EndReason) -> None:
         if partial.stage > self._last_stage:
             self._leave_waiting(partial)
@@ -300,14 +328,17 @@ class SequenceMachine:
             del self._pending[partial.stage][partial.key]
         self._end(partial, reason)
 
-    def _begin(self, partial: Partial) -> None:
+    def _begin(self, partial: Partial, original: Partial | None = None) -> None:
+        """Count a partial match that is new, or the copy of another."""
+        if original is None:
+            self._by_age.add(partial)
+        else:
+            self._by_age.add_copy(partial, original)
         self.live += 1
         self._statistics.begin()
-        self._by_age.append(partial)
-        if len(self._by_age) > 2 * self.live + 64:
-            self._by_age = deque(known for known in self._by_age if known.stage != ENDED)
 
     def _end(self, partial: Partial, reason: EndReason) -> None:
+        self._by_age.remove(partial)
         partial.stage = ENDED
         partial.events = ()
         self.live -= 1
@@ -322,8 +353,7 @@ class SequenceMachine:
 
     def dump(self) -> SequenceState:
         """Return everything remembered, the oldest first."""
-        partials = [partial for partial in self._by_age if partial.stage != ENDED]
-        return SequenceState(partials, tuple(self._leading_hits.values()))
+        return SequenceState(tuple(self._by_age), tuple(self._leading_hits.values()))
 
     def clear(self) -> None:
         """Forget everything, as if it had never been."""
@@ -342,7 +372,7 @@ class SequenceMachine:
             StateError: it cannot.
         """
         if not isinstance(state, SequenceState):
-            raise StateError("a sequence is a sample in the snapshot")
+            raise StateError("a sequence is something else in the snapshot")
         taken = set()
         for partial in state.partials:
             place = (partial.stage, partial.key)
@@ -350,8 +380,10 @@ class SequenceMachine:
                 raise StateError("a partial match in the snapshot does not fit its rule")
             if partial.stage < self._last_stage:
                 taken.add(place)
-        if any(len(hits.key) != self._key_length for hits in state.leading_hits) or (
-            state.leading_hits and not self._has_leading
+        if (
+            any(len(hits.key) != self._key_length for hits in state.leading_hits)
+            or len({hits.key for hits in state.leading_hits}) != len(state.leading_hits)
+            or (state.leading_hits and not self._has_leading)
         ):
             raise StateError("a forbidden event in the snapshot does not fit its rule")
 

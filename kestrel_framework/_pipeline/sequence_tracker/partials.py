@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import attrs
@@ -12,7 +12,7 @@ from kestrel_framework._pipeline.flow import ordinal
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
 from kestrel_framework.event import Document, Event
 from kestrel_framework.interpreter import holds
-from kestrel_framework.predicate import Predicate
+from kestrel_framework.predicate import Lineage, Predicate
 from kestrel_framework.predicate_traversal import steps_of
 from kestrel_framework.rule import Program, Step
 
@@ -25,15 +25,23 @@ class Partial:
 
     It moves from stage to stage, and stays the same object until it ends. `stage` is
     the stage of its last event; the number of stages where it is complete and
-    waits; or `ENDED`.
+    waits; or `ENDED`. `older` and `younger` belong to its `AgeOrder`.
     """
 
-    __slots__ = ("events", "key", "stage")
+    __slots__ = ("events", "key", "older", "stage", "younger")
 
     def __init__(self, event: Event, key: Key) -> None:
         self.events: tuple[Event, ...] = (event,)
         self.key = key
         self.stage = 0
+        self.older: Partial | None = None
+        self.younger: Partial | None = None
+
+    def copy(self) -> Partial:
+        """Return another partial match with the same events, in no order of age yet."""
+        copy = Partial(self.events[0], self.key)
+        copy.events = self.events
+        return copy
 
 
 class WatchedPartial(Partial):
@@ -53,6 +61,14 @@ class WatchedPartial(Partial):
         self.contradicted = False
         self.gap_hit: int | None = None
         self.leading_hit = leading_hit
+
+    def copy(self) -> WatchedPartial:
+        """Return another partial match with the same events and the same forbidden ones."""
+        copy = WatchedPartial(self.events[0], self.key, self.leading_hit)
+        copy.events = self.events
+        copy.contradicted = self.contradicted
+        copy.gap_hit = self.gap_hit
+        return copy
 
 
 @attrs.frozen
@@ -100,32 +116,43 @@ class Role:
         place: Where it stands.
         stage: The number of its stage; for a gap, of the stage before it.
         condition: What the event must satisfy beside the events so far, where the step refers to
-            them; otherwise the matcher has said all there is to say.
+            them; otherwise all there is to say was said before the tracker.
+        fork: Whether it goes on with a copy of what it continues.
     """
 
     step: int
     place: Place
     stage: int
     condition: Predicate | None
+    fork: bool = False
 
     @property
     def comes_first(self) -> bool:
         """Whether no event of the sequence comes before the step's."""
         return self.place is Place.LEADING or (self.place is Place.STAGE and self.stage == 0)
 
-    def accepts_first(self, event: Event) -> bool:
+    def accepts_first(self, event: Event, lineage: Collection[Lineage]) -> bool:
         """Say whether the step's condition holds where no event has come before."""
-        return self.condition is None or holds(self.condition, event.document)
+        return self.condition is None or holds(self.condition, event.document, lineage=lineage)
 
-    def accepts(self, event: Event, partial: Partial, step_of_stage: Sequence[int]) -> bool:
-        """Say whether the step's condition holds beside the events of `partial`."""
+    def accepts(
+        self,
+        event: Event,
+        lineage: Collection[Lineage],
+        partial: Partial,
+        step_of_stage: Sequence[int],
+    ) -> bool:
+        """Say whether the step's condition holds beside the events of `partial`.
+
+        `lineage` has the nodes that hold for `event`.
+        """
         if self.condition is None:
             return True
         last_step = step_of_stage[len(partial.events) - 1]
         bound: list[Document | None] = [None] * (last_step + 1)
         for step, earlier in zip(step_of_stage, partial.events, strict=False):
             bound[step] = earlier.document
-        return holds(self.condition, event.document, bound)
+        return holds(self.condition, event.document, bound, lineage=lineage)
 
 
 def roles_of(steps: Sequence[Step]) -> tuple[Role, ...]:
@@ -141,7 +168,7 @@ def roles_of(steps: Sequence[Step]) -> tuple[Role, ...]:
             place = Place.LEADING
         else:
             place = Place.GAP if stage < last else Place.TRAILING
-        roles.append(Role(number, place, stage, referring_condition(step)))
+        roles.append(Role(number, place, stage, referring_condition(step), step.fork))
     return tuple(roles)
 
 

@@ -1,8 +1,9 @@
-"""The tracker: step matches in, completed sequences and samples out."""
+"""The tracker: step matches in, completed sequences, samples and joins out."""
 
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -15,9 +16,11 @@ from kestrel_framework._pipeline.sequence_tracker.encoding import (
     decode,
     encode,
 )
+from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
 from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
+from kestrel_framework._pipeline.sequence_tracker.partials import referring_condition
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
@@ -33,9 +36,10 @@ from kestrel_framework.rule import (
     Step,
 )
 
+_BEFORE_ALL_STEPS: Final = -sys.maxsize
 _AFTER_ALL_STEPS: Final = 1
 
-_Machine: TypeAlias = SequenceMachine | SampleMachine
+_Machine: TypeAlias = SequenceMachine | SampleMachine | JoinMachine
 
 
 @attrs.frozen
@@ -46,11 +50,11 @@ class _Route:
     step: int
     reader: KeyReader
     turn: tuple[int, int]
-    """What sorts the routes of one event: rules in order, their steps from last to first."""
+    """What sorts the routes of one event: rules in order, then `_place_in_rule`."""
 
 
 class SequenceTracker:
-    """Follows every sequence and sample of a rule set.
+    """Follows every sequence, sample and join of a rule set.
 
     A pure state machine: no clock, no I/O. Events are given in their order
     (`kestrel_framework._pipeline.flow.ordinal`); the same events give the same
@@ -64,7 +68,7 @@ class SequenceTracker:
             key begin anew after each sample.
 
     Raises:
-        RuleError: a sequence makes no sense.
+        RuleError: a sequence, sample or join makes no sense.
     """
 
     def __init__(
@@ -90,13 +94,14 @@ class SequenceTracker:
             machine = by_rule.get(target.rule)
             route = None
             if machine is not None:
-                join_keys = _step(rules.rules[target.rule], target.step).keys
+                rule = rules.rules[target.rule]
+                join_keys = _step(rule, target.step).keys
                 reader = readers.get(join_keys)
                 if reader is None:
                     reader = KeyReader(join_keys, self._limits.keys_per_event)
                     readers[join_keys] = reader
-                order = _AFTER_ALL_STEPS if target.step == UNTIL else -target.step
-                route = _Route(machine, target.step, reader, (target.rule, order))
+                turn = (target.rule, _place_in_rule(rule, target.step))
+                route = _Route(machine, target.step, reader, turn)
             self._routes.append(route)
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
@@ -191,7 +196,7 @@ class SequenceTracker:
                 known[route.reader] = keys
                 self.statistics.keys_left_out += left_out
             if keys:
-                route.machine.observe(route.step, event, keys, done)
+                route.machine.observe(route.step, event, candidate.lineage, keys, done)
         if self.statistics.live > self._limits.total:
             self._make_room(event.timestamp)
 
@@ -227,6 +232,8 @@ class SequenceTracker:
             )
         if isinstance(rule.body, SampleRule):
             return SampleMachine(number, rule.body, self._limits, self.statistics, samples_per_key)
+        if isinstance(rule.body, JoinRule):
+            return JoinMachine(number, rule.body, self._limits, self.statistics)
         return None
 
     def _dump(self) -> dict[tuple[str, str], MachineState]:
@@ -248,25 +255,40 @@ def _turn(route: _Route) -> tuple[int, int]:
 def _step(rule: Rule, number: int) -> Step:
     if number != UNTIL:
         return rule.steps[number]
-    assert isinstance(rule.body, SequenceRule)
-    assert rule.body.until is not None
-    return rule.body.until
+    assert rule.until is not None
+    return rule.until
+
+
+def _place_in_rule(rule: Rule, step: int) -> int:
+    """Return what sorts the steps of a rule, and its `until` (`UNTIL`), that one event satisfies.
+
+    Steps of a sequence come from the last to the first, filters of a join in their order.
+    """
+    if not isinstance(rule.body, SequenceRule):
+        return _BEFORE_ALL_STEPS if step == UNTIL else step
+    if step != UNTIL:
+        return -step
+    return _BEFORE_ALL_STEPS if rule.body.until_first else _AFTER_ALL_STEPS
 
 
 def _problem(rule: Rule) -> str | None:
-    """Say why a sequence or sample makes no sense, or return None."""
+    """Say why a sequence, sample or join makes no sense, or return None."""
     if isinstance(rule.body, EventRule):
         return None
     steps = rule.steps
     if not steps or all(step.missing for step in steps):
         return f"a {rule.kind} needs a step that waits for an event"
-    if any(len(step.keys) != len(steps[0].keys) for step in steps):
+    every = (*steps, *((rule.until,) if rule.until else ()))
+    if any(len(step.keys) != len(steps[0].keys) for step in every):
         return f"all steps of a {rule.kind} have the same number of join keys"
+    if len({tuple(key.fold for key in step.keys) for step in every}) > 1:
+        return f"all steps of a {rule.kind} regard the case of a join key, or none does"
     missing = any(step.missing for step in steps)
-    if isinstance(rule.body, JoinRule):
-        return "a join is not followed yet"
-    if isinstance(rule.body, SampleRule):
-        return "a sample has no missing events" if missing else None
-    if missing and rule.body.maxspan is None:
+    if not isinstance(rule.body, SequenceRule):
+        if missing:
+            return f"a {rule.kind} has no missing events"
+        if any(referring_condition(step) is not None for step in every):
+            return f"a {rule.kind} has no order: its filters cannot refer to each other's events"
+    elif missing and rule.body.maxspan is None:
         return "a sequence with missing events needs a maxspan"
     return None

@@ -1,0 +1,61 @@
+"""One join rule: the first event for each filter, in any order, that agree in their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from kestrel_framework._pipeline.flow import UNTIL, Completion
+from kestrel_framework._pipeline.sequence_tracker.held_events import HoldingMachine
+from kestrel_framework._pipeline.sequence_tracker.keys import Key
+from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework.event import Event
+from kestrel_framework.predicate import Lineage
+from kestrel_framework.rule import JoinRule
+
+_EVENTS_PER_FILTER: Final = 1
+
+
+class JoinMachine(HoldingMachine):
+    """The joins of one rule under way.
+
+    Each key has a slot for each filter, which keeps the first event that satisfies it; one
+    event can be in several. As soon as all are full, they are a finding and the key begins
+    anew, where a later filter may take the same event again.
+
+    For one event, `until` comes first, then the filters in their order.
+    """
+
+    def __init__(
+        self, rule: int, body: JoinRule, limits: TrackerLimits, statistics: TrackerStatistics
+    ) -> None:
+        super().__init__(rule, body.filters, _EVENTS_PER_FILTER, limits, statistics)
+
+    def observe(
+        self,
+        step: int,
+        event: Event,
+        lineage: Collection[Lineage],
+        keys: Sequence[Key],
+        done: list[Completion],
+    ) -> None:
+        """Take an event that satisfies a filter, or `UNTIL`; findings are added to `done`."""
+        for key in keys:
+            if step == UNTIL:
+                self._forget(key)
+            else:
+                self._fill(step, event, key, done)
+        self._obey_limit()
+
+    def _fill(self, step: int, event: Event, key: Key, done: list[Completion]) -> None:
+        held = self._hold(step, event, key)
+        if held is not None and all(held.choices):
+            events = tuple([first for (first,) in held.choices])
+            done.append(self._completion(held, events))
+            self._let_go(held, EndReason.COMPLETED)
+
+    def _forget(self, key: Key) -> None:
+        held = self._held.get(key)
+        if held is not None:
+            self._let_go(held, EndReason.UNTIL)
