@@ -1,78 +1,101 @@
-"""What the conformance tests share: the corpus, searching, and the list of known failures."""
+"""What the conformance tests are: one for each case, mode, and way to search; and their table."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from kestrel_eql import EqlCompiler
-from kestrel_framework.errors import RuleError, SourceLocation
-from kestrel_framework.event import Document, EventSettings
-from kestrel_framework.query import SearchResult, search
-from kestrel_framework.rule import Rule, RuleMetadata, RuleSource
-from kestrel_framework.schema import SchemaRegistry
-
-Search = Callable[..., tuple[Rule, list[SearchResult]]]
+from conformance_runner.case_files import CaseRun
+from conformance_runner.corpus import OPTION, VARIABLE, Corpus, find_corpus
+from conformance_runner.searches import QueryCommand
+from conformance_runner.table import Tally
 
 _KNOWN_FAILURES: Final = Path(__file__).with_name("known_failures.toml")
+_CORPUS: Final = pytest.StashKey[Corpus]()
+_TALLY: Final = Tally()
+_PROPERTY: Final = "conformance"
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Expect the known failures to be refused by the compiler."""
-    listed = tomllib.loads(_KNOWN_FAILURES.read_text())
-    for item in items:
-        if item.path.parent != _KNOWN_FAILURES.parent or not isinstance(item, pytest.Function):
-            continue
-        known = listed.get(item.path.stem.removeprefix("test_"), {})
-        reason = known.get(item.callspec.id) if hasattr(item, "callspec") else None
-        if reason is not None:
-            item.add_marker(pytest.mark.xfail(strict=True, reason=reason, raises=RuleError))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for `case_run` every case."""
+    if "case_run" not in metafunc.fixturenames:
+        return
+    corpus = _corpus_of(metafunc.config)
+    if not corpus.files:
+        skip = pytest.mark.skip(reason=corpus.reason)
+        metafunc.parametrize("case_run", [pytest.param(None, marks=skip, id="no cases")])
+        return
+    known = tomllib.loads(_KNOWN_FAILURES.read_text("utf-8"))
+    parameters = []
+    for file in corpus.files:
+        for case in file.cases:
+            for mode in case.modes:
+                name = ":".join(filter(None, (file.label, case.name, mode.value)))
+                reason = known.get(file.suite.value, {}).get(f"{case.name}:{mode.value}")
+                marks = [pytest.mark.xfail(reason=reason)] if reason else []
+                run = CaseRun(file, case, mode)
+                parameters.append(pytest.param(run, marks=marks, id=name))
+    metafunc.parametrize("case_run", parameters)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note in each report which case it is about."""
+    report = yield
+    run = item.callspec.params.get("case_run") if hasattr(item, "callspec") else None
+    if isinstance(run, CaseRun) and isinstance(item, pytest.Function):
+        test = f"{item.originalname.removeprefix('test_')} {run.mode.value}".strip()
+        report.user_properties.append((_PROPERTY, (run.file.label, run.case.name, test)))
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count how each test of a case ended: only what was expected to pass, and did, passed."""
+    for name, value in report.user_properties:
+        if name == _PROPERTY and (report.when == "call" or report.failed):
+            assert isinstance(value, tuple)
+            file, case, test = value
+            passed = report.passed and not hasattr(report, "wasxfail")
+            _TALLY.note(file, case, test, passed=passed)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table of the cases, if any was run."""
+    if _TALLY.is_empty:
+        return
+    terminalreporter.section("conformance")
+    for line in _TALLY.lines(_corpus_of(config).files):
+        terminalreporter.line(line)
+
+
+def _corpus_of(config: pytest.Config) -> Corpus:
+    """Return the cases of this run."""
+    if _CORPUS not in config.stash:
+        given = config.getoption(OPTION)
+        try:
+            found = find_corpus(given and Path(given).expanduser(), os.environ.get(VARIABLE))
+        except ValueError as error:
+            pytest.fail(str(error), pytrace=False)
+        config.stash[_CORPUS] = found
+    return config.stash[_CORPUS]
 
 
 @pytest.fixture(scope="session")
-def known_failures() -> Mapping[str, Mapping[str, str]]:
-    return tomllib.loads(_KNOWN_FAILURES.read_text())
+def corpus(pytestconfig: pytest.Config) -> Corpus:
+    return _corpus_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def corpus() -> Path:
-    """The folder with the cases; without it the test is skipped."""
-    folder = os.environ.get("KESTREL_CORPUS")
-    if not folder:
-        pytest.skip("KESTREL_CORPUS names no folder with the public test cases")
-    return Path(folder)
-
-
-@pytest.fixture(scope="session")
-def run_search() -> Search:
-    """Compile a query and search documents with it."""
-    compiler = EqlCompiler()
-
-    def run(
-        query: str,
-        documents: Sequence[Document],
-        schema: SchemaRegistry,
-        settings: EventSettings,
-        size: int | None,
-        options: Mapping[str, str],
-        max_samples_per_key: int = 1,
-    ) -> tuple[Rule, list[SearchResult]]:
-        place = SourceLocation("query", 1, 1)
-        source = RuleSource(RuleMetadata("query"), "eql", query, place, options)
-        rule = compiler.compile(source, schema)
-        results = search(
-            rule,
-            documents,
-            settings=settings,
-            schema=schema,
-            size=size,
-            max_samples_per_key=max_samples_per_key,
-        )
-        return rule, results
-
-    return run
+def query_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryCommand]:
+    command = QueryCommand(tmp_path_factory.mktemp("query"))
+    yield command
+    command.close()
