@@ -11,9 +11,10 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from kestrel_framework._pipeline.result_filter import lets_pass
 from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document
-from kestrel_framework.interpreter import holds, values_of
+from kestrel_framework.interpreter import values_of
 from kestrel_framework.predicate import (
     Arithmetic,
     Call,
@@ -21,7 +22,6 @@ from kestrel_framework.predicate import (
     ElementCount,
     Field,
     Literal,
-    Predicate,
     StepField,
     Truth,
     Value,
@@ -87,12 +87,8 @@ def _tail(results: list[Result], pipe: Pipe) -> list[Result]:
 
 
 def _filter(results: list[Result], pipe: Pipe) -> list[Result]:
-    match pipe.arguments:
-        case [argument] if not isinstance(argument, (int, *_VALUES)):
-            condition: Predicate = argument
-        case _:
-            raise ValueError("takes one condition")
-    return [result for result in results if holds(condition, result.document, result.events)]
+    condition = pipe.condition
+    return [result for result in results if lets_pass(condition, result.events)]
 
 
 def _sort(results: list[Result], pipe: Pipe) -> list[Result]:

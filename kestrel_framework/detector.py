@@ -25,6 +25,14 @@ from kestrel_framework._pipeline.flow import (
 )
 from kestrel_framework._pipeline.loss_ledger import LossLedger
 from kestrel_framework._pipeline.predicate_runner import PredicateRunner
+from kestrel_framework._pipeline.process_lineage import (
+    LineageLimits,
+    LineageState,
+    ProcessLineage,
+    decode,
+    encode,
+)
+from kestrel_framework._pipeline.result_filter import ResultFilter
 from kestrel_framework._pipeline.row_decoder import RowDecoder
 from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework._pipeline.sequence_tracker import (
@@ -39,7 +47,8 @@ from kestrel_framework.interfaces import Limits, PredicateEvaluator
 from kestrel_framework.rule import EventRule, LoadReport, RuleSet
 from kestrel_framework.schema import SchemaRegistry
 
-_SNAPSHOT_VERSION: Final = 1
+_SNAPSHOT_VERSION: Final = 2
+_SNAPSHOT_VERSIONS_READ: Final = (1, 2)
 _UNNAMED_STREAM: Final = "documents"
 
 
@@ -83,14 +92,35 @@ class PartialMatches:
 
 
 @attrs.frozen
+class ProcessTree:
+    """What is remembered of processes, for rules that ask for lineage; else nothing.
+
+    Attributes:
+        live: How many processes are remembered now.
+        evicted: How many were forgotten at the limit: `unmarked` ones, of which only the
+            parent was known, and `marked` ones, which rules ask about or whose ancestors
+            they ask about. Alerts may be missing, or rest on what was forgotten.
+        long_ids: Ids of processes in events that were kept as digests, for their length.
+        cut_walks: Decisions made without looking at all ancestors, for their number.
+    """
+
+    live: int
+    evicted: Mapping[str, int]
+    long_ids: int
+    cut_walks: int
+
+
+@attrs.frozen
 class _Generation:
     """Everything that belongs to one rule set."""
 
     rules: RuleSet
     targets: tuple[Target, ...]
     matcher: RuleMatcher
+    lineage: ProcessLineage
     runner: PredicateRunner
     tracker: SequenceTracker
+    result_filter: ResultFilter
     alert_builder: AlertBuilder
 
 
@@ -111,6 +141,7 @@ class Detector:
         evaluators: Runtimes for programs written by hand, by name, besides `native`.
         runtime: The runtime that decides about expressions.
         limits: How much unfinished sequences may hold.
+        lineage_limits: How many processes are remembered, where rules ask for lineage.
         on_problem: Told of each oddity of the input and each failed evaluation, in the calling
             thread.
 
@@ -127,6 +158,7 @@ class Detector:
         evaluators: Mapping[str, PredicateEvaluator] | None = None,
         runtime: str = "native",
         limits: TrackerLimits | None = None,
+        lineage_limits: LineageLimits | None = None,
         on_problem: Callable[[Problem], None] | None = None,
     ) -> None:
         self.on_problem = on_problem
@@ -136,6 +168,7 @@ class Detector:
         self._evaluators = {"native": NativeEvaluator(), **(evaluators or {})}
         self._runtime = runtime
         self._limits = limits or TrackerLimits()
+        self._lineage_limits = lineage_limits or LineageLimits()
         self._decoder = RowDecoder(self._settings, self._schema, self._report)
         self._losses = LossLedger()
         self._next_offsets: dict[str, int] = {}
@@ -159,6 +192,17 @@ class Detector:
             counted.keys_left_out,
         )
 
+    @property
+    def process_tree(self) -> ProcessTree:
+        """What is remembered of processes; the counts go on over snapshots and rule sets."""
+        counted = self._generation.lineage.statistics
+        return ProcessTree(
+            counted.live,
+            {"marked": counted.evicted_marked, "unmarked": counted.evicted_unmarked},
+            counted.long_ids,
+            counted.cut_walks,
+        )
+
     def feed(self, events: EventBatch | Iterable[Document]) -> list[Alert]:
         """Return the alerts that these events complete, in the order of the events.
 
@@ -171,7 +215,8 @@ class Detector:
         if rows:
             self._losses.close(rows[0].timestamp)
         generation = self._generation
-        candidates = generation.runner.confirm(generation.matcher.candidates(rows))
+        proposed = generation.matcher.candidates(rows)
+        candidates = generation.runner.confirm(generation.lineage.decide(rows, proposed))
         alerts = [alert for candidate in candidates for alert in self._alerts(candidate)]
         if batch.watermark is not None:
             alerts += self.advance(batch.watermark)
@@ -192,13 +237,15 @@ class Detector:
         """Go on with another rule set, at once.
 
         Unfinished sequences of rules that mean the same as before go on; the others end, counted as
-        `rule_changed`. If this raises, nothing has changed.
+        `rule_changed`. So does what processes did, as far as queries mean the same. If this
+        raises, nothing has changed.
 
         Raises:
             RuleError: a rule cannot be loaded into its runtime.
         """
         generation = self._compiled(rules)
         generation.tracker.adopt(self._generation.tracker)
+        generation.lineage.load(self._generation.lineage.dump())
         self._generation = generation
 
     def snapshot(self) -> bytes:
@@ -207,6 +254,7 @@ class Detector:
             {
                 "version": _SNAPSHOT_VERSION,
                 "tracker": self._generation.tracker.snapshot(),
+                "lineage": encode(self._generation.lineage.dump()),
                 "decoder": self._decoder.snapshot(),
                 "losses": self._losses.snapshot(),
                 "offsets": self._next_offsets,
@@ -226,9 +274,11 @@ class Detector:
             state = msgspec.msgpack.decode(snapshot, type=_Snapshot)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StateError(f"the detector's snapshot is damaged: {error}") from error
-        if state.version != _SNAPSHOT_VERSION:
+        if state.version not in _SNAPSHOT_VERSIONS_READ:
             raise StateError(f"the detector's snapshot has the unknown version {state.version}")
+        lineage = LineageState() if state.lineage is None else decode(state.lineage)
         self._generation.tracker.restore(state.tracker)
+        self._generation.lineage.load(lineage)
         self._decoder.restore(state.decoder)
         self._losses.restore(state.losses)
         self._next_offsets = dict(state.offsets)
@@ -241,6 +291,7 @@ class Detector:
             "evaluators": {k: v for k, v in self._evaluators.items() if k != "native"},
             "runtime": self._runtime,
             "limits": self._limits,
+            "lineage_limits": self._lineage_limits,
             "statistics": self.statistics,
             "snapshot": self.snapshot(),
         }
@@ -255,10 +306,12 @@ class Detector:
 
     def _compiled(self, rules: RuleSet) -> _Generation:
         targets = targets_of(rules)
+        lineage = ProcessLineage(rules, targets, self._lineage_limits, self._report)
         return _Generation(
             rules,
             targets,
-            RuleMatcher(targets, self._schema),
+            RuleMatcher((*targets, *lineage.queries), self._schema),
+            lineage,
             PredicateRunner(
                 targets,
                 self._evaluators,
@@ -268,6 +321,7 @@ class Detector:
                 self._evaluation_failed,
             ),
             SequenceTracker(rules, targets, self._limits),
+            ResultFilter(rules),
             AlertBuilder(rules),
         )
 
@@ -303,7 +357,7 @@ class Detector:
 
     def _completed(self, findings: Iterable[Completion]) -> list[Alert]:
         alerts = []
-        for finding in findings:
+        for finding in filter(self._generation.result_filter.passes, findings):
             times = [event.timestamp for event in finding.events if event is not None]
             lost = self._losses.between(min(times), max(times))
             alert = self._generation.alert_builder.alert(
@@ -336,3 +390,4 @@ class _Snapshot(msgspec.Struct, frozen=True):
     decoder: int | None
     losses: list[tuple[str, int, int | None, int | None]]
     offsets: dict[str, int]
+    lineage: bytes | None = None

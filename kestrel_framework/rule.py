@@ -13,7 +13,7 @@ import attrs
 
 from kestrel_framework.errors import RuleError, SourceLocation
 from kestrel_framework.predicate import Predicate, Value
-from kestrel_framework.predicate_traversal import fields_of, to_data
+from kestrel_framework.predicate_traversal import fields_of, lineages_of, to_data
 from kestrel_framework.schema import FieldType
 
 ANY_EVENT: Final[frozenset[str]] = frozenset()
@@ -212,14 +212,43 @@ RuleBody: TypeAlias = EventRule | SequenceRule | SampleRule | JoinRule
 
 @attrs.frozen
 class Pipe:
-    """A stage that results pass after matching, such as `head 5`; for searches only.
+    """A stage that results pass after matching, such as `head 5`.
 
-    `fold` says that texts are equal, and in order, without regard to case.
+    On a stream there is only `filter`: see `Rule.streaming_problem`.
+
+    `fold` says that texts are equal, and in order, without regard to case; to `count` they
+    are always equal so.
     """
 
     name: str
     arguments: tuple[Value | Predicate | int, ...] = ()
     fold: bool = False
+
+    @property
+    def condition(self) -> Predicate:
+        """What a `filter` lets pass: of the first event; a `StepField` is one of another event.
+
+        Raises:
+            ValueError: there is not one condition, or it asks for lineage, which only a
+                condition of an event can.
+        """
+        match self.arguments:
+            case [argument] if isinstance(argument, Predicate):
+                if lineages_of(argument):
+                    raise ValueError("cannot ask for lineage; ask in the condition of the event")
+                return argument
+            case _:
+                raise ValueError("takes one condition")
+
+
+_WHY_NOT_ON_A_STREAM: Final[Mapping[str, str]] = {
+    "count": "it waits for all results",
+    "head": "it would fall silent after its first results",
+    "sort": "it waits for all results",
+    "tail": "it waits for the last result",
+    "unique": "it would have to remember every value",
+    "unique_count": "it would have to remember every value, and waits for all results",
+}
 
 
 class RolloutMode(enum.Enum):
@@ -249,7 +278,7 @@ class Rule:
         body: What it looks for.
         language: The language it was written in.
         location: Where it was read.
-        pipes: What results pass in a search; a rule in a rule set has none.
+        pipes: What results pass; in a rule set, filters alone.
         warnings: What a reader of the rule should know, such as a condition that never holds.
         rollout: Which of its findings count.
     """
@@ -300,12 +329,33 @@ class Rule:
                 paths |= fields_of(step.predicate)
             for key in step.keys:
                 paths |= fields_of(key.value)
+        for pipe in self.pipes:
+            for argument in pipe.arguments:
+                paths |= frozenset() if isinstance(argument, int) else fields_of(argument)
         return tuple(sorted(paths))
+
+    @property
+    def streaming_problem(self) -> str | None:
+        """Why the rule cannot run on a stream, for people; None if its pipes are filters alone."""
+        for pipe in self.pipes:
+            if pipe.name != "filter":
+                why = _WHY_NOT_ON_A_STREAM.get(pipe.name, "only `filter` looks at one result alone")
+                return (
+                    f"the pipe `{pipe.name}` does not work on a stream: {why}; "
+                    "leave it out, or search with `kestrel query`"
+                )
+            try:
+                _ = pipe.condition
+            except ValueError as error:
+                return f"the pipe `filter` {error}"
+        return None
 
     @cached_property
     def semantic_hash(self) -> str:
         """A digest of what the rule means: not of its text, name, version or compiler."""
-        text = json.dumps(_meaning(self.body), sort_keys=True, ensure_ascii=True)
+        # Rules without pipes mean what they meant before there were any.
+        meant = (self.body, self.pipes) if self.pipes else self.body
+        text = json.dumps(_meaning(meant), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -323,6 +373,8 @@ def _meaning(part: object) -> object:
                 "fields": sorted((path, kind.value) for path, kind in part.fields.items()),
                 "prefilter": _meaning(part.prefilter),
             }
+        case Pipe(name, arguments, fold):
+            return {"pipe": name, "arguments": _meaning(arguments), "fold": fold}
         case EventRule() | SequenceRule() | SampleRule() | JoinRule() | Step() | JoinKey():
             data: dict[str, object] = {"kind": type(part).__name__}
             for attribute in attrs.fields(type(part)):
@@ -353,7 +405,8 @@ class RuleSet:
     picklable.
 
     Raises:
-        RuleError: two rules have the same id and meaning, or a rule has pipes.
+        RuleError: two rules have the same id and meaning, or one has a pipe that does not work
+            on a stream.
     """
 
     rules: tuple[Rule, ...] = attrs.field(default=(), converter=_in_a_tuple)
@@ -361,9 +414,8 @@ class RuleSet:
     def __attrs_post_init__(self) -> None:
         seen: dict[tuple[str, str], Rule] = {}
         for rule in self.rules:
-            if rule.pipes:
-                problem = f"the pipe `{rule.pipes[0].name}` works in searches, not in a rule"
-                raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+            if rule.streaming_problem:
+                raise RuleError(rule.streaming_problem, rule.location, rule_id=rule.rule_id)
             first = seen.setdefault((rule.rule_id, rule.semantic_hash), rule)
             if first is not rule:
                 where = f"; the first is in {first.location}" if first.location else ""

@@ -252,6 +252,8 @@ class _Loader:
         rule = self._compiled(RuleSource(metadata, "eql", text, location))
         if not isinstance(rule.body, EventRule):
             raise RuleError("a prefilter is a query for single events", location)
+        if rule.pipes:
+            raise RuleError("a prefilter has no pipes", location)
         return rule.body
 
     def _sources(self, file: RuleFile) -> Sequence[RuleSource]:
@@ -297,9 +299,8 @@ class _Loader:
 
     def _take(self, rule: Rule, outcome: _Outcome) -> None:
         where = rule.location
-        if rule.pipes:
-            problem = f"the pipe `{rule.pipes[0].name}` works in searches, not in a rule"
-            raise RuleError(problem, where, rule_id=rule.rule_id)
+        if rule.streaming_problem:
+            raise RuleError(rule.streaming_problem, where, rule_id=rule.rule_id)
         for condition in rule.body.conditions:
             runtime = condition.runtime if isinstance(condition, Program) else NATIVE_RUNTIME
             if self._runtimes is not None and runtime not in self._runtimes:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
 from kestrel_framework.interpreter import split_path
-from kestrel_framework.predicate import FieldLike
-from kestrel_framework.predicate_traversal import fields_of
+from kestrel_framework.predicate import Field, FieldLike, StepField
+from kestrel_framework.predicate_traversal import fields_of, walk
 from kestrel_framework.rule import JoinKey, Program, RolloutMode, Rule, RuleSet, Step
 from kestrel_framework.schema import FieldType
-from kestrel_framework.values import Scalar, format_timestamp
+from kestrel_framework.values import Scalar, fold_case, format_timestamp
 
 
 class AlertBuilder:
@@ -21,7 +21,10 @@ class AlertBuilder:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules.rules
         self._dates = [[_is_date(key) for key in rule.steps[0].keys] for rule in rules]
-        self._fields = [[_fields_of_step(step) for step in rule.steps] for rule in rules]
+        self._fields = [
+            [_fields_of_step(*part) for part in zip(rule.steps, _filtered(rule), strict=True)]
+            for rule in rules
+        ]
 
     def alert(
         self,
@@ -50,14 +53,29 @@ class AlertBuilder:
         )
 
 
-def _fields_of_step(step: Step) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
+def _filtered(rule: Rule) -> list[set[str]]:
+    """Return, for each step of a rule, the paths that its filters read in that step's event."""
+    paths: list[set[str]] = [set() for _ in rule.steps]
+    for pipe in rule.pipes:
+        first = next(number for number, step in enumerate(rule.steps) if not step.missing)
+        for node in walk(pipe.condition):
+            if isinstance(node, Field):
+                paths[first].add(node.path)
+            elif isinstance(node, StepField) and 0 <= node.step < len(paths):
+                paths[node.step].add(node.path)
+    return paths
+
+
+def _fields_of_step(
+    step: Step, filtered: set[str]
+) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
     condition = step.predicate
     if isinstance(condition, Program):
-        paths = set(condition.fields)
+        paths = filtered | set(condition.fields)
         if condition.prefilter is not None:
             paths |= fields_of(condition.prefilter)
     else:
-        paths = set(fields_of(condition))
+        paths = filtered | fields_of(condition)
     for key in step.keys:
         paths |= fields_of(key.value)
     return tuple((path, split_path(path)) for path in sorted(paths))
@@ -83,7 +101,10 @@ def _counts(
     rollout = rule.rollout
     if rollout.mode is not RolloutMode.CANARY:
         return rollout.mode is RolloutMode.LIVE
-    routed_by: object = join_keys
+    routed_by: object = tuple(
+        fold_case(value) if key.fold and isinstance(value, str) else value
+        for key, value in zip(rule.steps[0].keys, join_keys, strict=True)
+    )
     if not join_keys:
         first = next(event for event in events if event is not None)
         routed_by = list(read_path(first.document, ("host", "id")))

@@ -259,8 +259,10 @@ class TestErrors:
     def test_a_rule_with_pipes_is_for_searches(self, pack: Callable[..., Path]) -> None:
         report = loaded(pack(a_dot_names="x | head"))
         assert [e.problem for e in report.errors] == [
-            "the pipe `head` works in searches, not in a rule"
+            "the pipe `head` does not work on a stream: it would fall silent after its first "
+            "results; leave it out, or search with `kestrel query`"
         ]
+        assert str(report.errors[0].location).endswith("a.names:1:1")
 
     def test_an_unknown_field_is_a_warning_and_an_error_when_strict(
         self, pack: Callable[..., Path]
