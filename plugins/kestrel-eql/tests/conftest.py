@@ -8,7 +8,15 @@ import pytest
 
 from kestrel_eql import EqlCompiler
 from kestrel_framework.errors import RuleError, SourceLocation
-from kestrel_framework.rule import Rule, RuleMetadata, RuleSource, errors_in
+from kestrel_framework.predicate import Predicate
+from kestrel_framework.rule import (
+    EventRule,
+    Program,
+    Rule,
+    RuleMetadata,
+    RuleSource,
+    errors_in,
+)
 from kestrel_framework.schema import SchemaRegistry
 
 
@@ -35,3 +43,16 @@ def compiled_fixture() -> Callable[..., Rule]:
 def refused_fixture() -> Callable[..., list[RuleError]]:
     """Compile a text that is wrong, and return its errors."""
     return refused
+
+
+@pytest.fixture(scope="session")
+def condition() -> Callable[..., Predicate]:
+    """Return the predicate of `any where ...`: `condition(text, schema=..., dialect=...)`."""
+
+    def lower(text: str, *, schema: SchemaRegistry | None = None, **options: str) -> Predicate:
+        body = compiled(f"any where {text}", schema=schema, **options).body
+        assert isinstance(body, EventRule)
+        assert not isinstance(body.predicate, Program)
+        return body.predicate
+
+    return lower

@@ -28,6 +28,8 @@ _ORDER: Final = {
     ">=": ComparisonOperator.GREATER_OR_EQUAL,
 }
 
+_RELATIONS: Final = frozenset(relation.value for relation in tree.LineageRelation)
+
 _LoweredT = TypeVar("_LoweredT")
 
 
@@ -89,8 +91,7 @@ class ExpressionLowering:
             case syntax.Match():
                 return self._match(node)
             case syntax.Lineage():
-                problem = f"`{node.relation} of` is not supported yet"
-                raise self.names.refuse(problem, node)
+                return Truths.certain(self._lineage(node))
             case syntax.Call():
                 return self._truth_of(self._call(node), node)
             case _:
@@ -277,6 +278,18 @@ class ExpressionLowering:
         except ValueError as error:
             raise self.names.refuse(str(error), node) from None
         return pattern
+
+    def _lineage(self, node: syntax.Lineage) -> Predicate:
+        if self.names.in_pipes:
+            problem = f"`{node.relation} of` cannot stand in a pipe: put it before the `|`"
+            raise self.names.refuse(problem, node)
+        types = self.names.event_types(node.query)
+        with self.names.alone(f"{node.relation} of [...]"):
+            predicate = self.condition(node.query.condition)
+        if node.relation not in _RELATIONS:
+            raise Refused("told where the tree was built")
+        relation = tree.LineageRelation(node.relation)
+        return tree.Lineage(relation, types, predicate, *self.names.lineage_fields())
 
     # --- values ---
 

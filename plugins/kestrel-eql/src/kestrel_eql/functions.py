@@ -171,8 +171,11 @@ def _array_contains(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     return Truths.leaf(tree.any_of(terms), (array,))
 
 
-def _unsupported(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
-    raise lowering.names.refuse(f"the function `{node.name}` is not supported yet", node)
+def _array_count(lowering: ExpressionLowering, node: syntax.Call) -> tree.ElementCount:
+    searched, variable, condition = node.arguments
+    array = lowering.names.array(searched)
+    with lowering.names.bound(variable, array) as name:
+        return tree.ElementCount(array, name, lowering.condition(condition))
 
 
 def _wildcard(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
@@ -257,7 +260,7 @@ _ALL: Final = (
     _test("_arraysearch", 3, 3, _array_search, dialects=_ELASTIC),
     _test("arraySearch", 3, 3, _array_search, dialects=_ENDGAME),
     _test("arrayContains", 2, None, _array_contains, dialects=_ENDGAME),
-    EqlFunction("arrayCount", 3, 3, _unsupported, dialects=_ENDGAME),
+    EqlFunction("arrayCount", 3, 3, _array_count, dialects=_ENDGAME),
     _test("wildcard", 2, None, _wildcard, dialects=_ENDGAME),
     _test("match", 2, None, _match, dialects=_ENDGAME),
     _test("matchLite", 2, None, _match, dialects=_ENDGAME),

@@ -15,9 +15,9 @@ from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
 from kestrel_framework.predicate_traversal import depth
 from kestrel_framework.rule import (
-    ANY_EVENT,
     EventRule,
     JoinKey,
+    JoinRule,
     Pipe,
     RuleBody,
     SampleRule,
@@ -79,14 +79,12 @@ class _QueryLowering:
             case syntax.SampleQuery():
                 return self._sample(body)
             case syntax.JoinQuery():
-                self._problems.error("`join` is not supported yet", body.position)
-                self._steps(body.terms, body.keys)
-                return None
+                return self._join(body)
 
     # --- bodies ---
 
     def _event(self, query: syntax.EventQuery) -> EventRule | None:
-        types = self._event_types(query)
+        types = self._names.event_types(query)
         predicate = self._predicate(query.condition)
         return None if predicate is None else EventRule(types, predicate)
 
@@ -99,25 +97,51 @@ class _QueryLowering:
         if sum(term.runs for term in query.terms) == 1:
             self._problems.error("a sequence has two steps or more", query.position)
         self._check_missing(query)
+        self._check_forks(query)
         until = None
         if query.until is not None:
             until = self._until(query.until, query)
-        if query.maxspan is None:
+        elif query.maxspan is None:
             self._problems.warn(
                 "without `maxspan`, a sequence waits for its next step without end", query.position
             )
-        return SequenceRule(tuple(steps), query.maxspan, until) if steps else None
+        return (
+            SequenceRule(tuple(steps), query.maxspan, until, until_first=self._settings.endgame)
+            if steps
+            else None
+        )
 
     def _sample(self, query: syntax.SampleQuery) -> SampleRule | None:
+        self._check_unordered(query, "a sample")
         filters = self._steps(query.terms, query.keys)
-        for term in query.terms:
-            if term.missing:
-                self._problems.error("a sample cannot look for a missing event", term.position)
-            if term.runs != 1:
-                self._problems.error("a sample has no `runs`", term.position)
         if not query.keys and not any(term.keys for term in query.terms):
             self._problems.error("a sample needs `by`", query.position)
         return SampleRule(tuple(filters)) if filters else None
+
+    def _join(self, query: syntax.JoinQuery) -> JoinRule | None:
+        if not self._settings.endgame:
+            problem = (
+                "`join` exists in the endgame dialect only; write `sample by ...`, "
+                "or `sequence` where the order matters"
+            )
+            self._problems.error(problem, query.position)
+        self._check_unordered(query, "a join")
+        filters = self._steps(query.terms, query.keys)
+        until = None if query.until is None else self._until(query.until, query)
+        if len(query.terms) == 1:
+            self._problems.error("a join has two events or more", query.position)
+        return JoinRule(tuple(filters), until) if filters else None
+
+    def _check_unordered(self, query: syntax.SampleQuery | syntax.JoinQuery, what: str) -> None:
+        for term in query.terms:
+            for present, problem in (
+                (term.missing, f"{what} cannot look for a missing event `![...]`"),
+                (term.runs != 1, f"{what} has no `runs`: write the event out as often"),
+                (term.name, f"{what} has no `as`: its events have no order"),
+                (term.fork, f"{what} has no `fork`: only a sequence has"),
+            ):
+                if present:
+                    self._problems.error(problem, term.position)
 
     def _check_missing(self, query: syntax.SequenceQuery) -> None:
         missing = [term for term in query.terms if term.missing]
@@ -143,16 +167,34 @@ class _QueryLowering:
         for term in terms:
             step = self._step(term, keys, width)
             if step is not None:
-                steps.extend([step] * term.runs)
+                runs = [attrs.evolve(step, name="")] * (term.runs - 1)
+                steps.extend([*runs, step])
             if term.name:
-                self._names.name_step(term.name, max(len(steps) - 1, 0))
+                self._names.name_step(term.name, max(len(steps) - 1, 0), term)
         return steps
 
-    def _until(self, term: syntax.Term, query: syntax.SequenceQuery) -> Step | None:
+    def _check_forks(self, query: syntax.SequenceQuery) -> None:
+        for number, term in enumerate(query.terms):
+            if not term.fork:
+                continue
+            if not self._settings.endgame:
+                problem = "`fork` exists in the endgame dialect only; leave it out"
+            elif number == 0:
+                problem = "the first step has no `fork`: there is nothing yet that could go on"
+            elif term.runs != 1:
+                problem = "`fork` and `runs` do not go together: write the step out as often"
+            else:
+                continue
+            self._problems.error(problem, term.position)
+
+    def _until(
+        self, term: syntax.Term, query: syntax.SequenceQuery | syntax.JoinQuery
+    ) -> Step | None:
         for present, what in (
             (term.missing, "`!`"),
             (term.runs != 1, "`runs`"),
             (term.name, "`as`"),
+            (term.fork, "`fork`"),
         ):
             if present:
                 self._problems.error(f"`until` has no {what}", term.position)
@@ -161,44 +203,34 @@ class _QueryLowering:
     def _step(
         self, term: syntax.Term, keys: tuple[syntax.Expression, ...], width: int
     ) -> Step | None:
-        if term.fork:
-            self._problems.error("`fork` is not supported yet", term.position)
         all_keys = (*keys, *term.keys)
         if len(all_keys) != width:
             self._problems.error(
                 f"this step has {len(all_keys)} join keys, and the first step has {width}",
                 term.position,
             )
-        types = self._event_types(term.query)
+        types = self._names.event_types(term.query)
         predicate = self._predicate(term.query.condition)
         join_keys = self._join_keys(all_keys)
         if predicate is None or join_keys is None:
             return None
-        return Step(types, predicate, join_keys, term.missing, term.name)
+        return Step(types, predicate, join_keys, term.missing, term.name, term.fork)
 
     def _join_keys(self, keys: Iterable[syntax.Expression]) -> tuple[JoinKey, ...] | None:
         def join_key(node: syntax.Expression) -> JoinKey:
             endgame = self._settings.endgame  # where a null key equals itself
+            fold = self._settings.fold
             if isinstance(node, syntax.Field):
-                return JoinKey(self._names.field(node, elements=True), node.optional or endgame)
-            if not endgame:
+                field = self._names.field(node, elements=True)
+                return JoinKey(field, node.optional or endgame, fold)
+            if isinstance(node, syntax.Literal) or not endgame:
                 raise self._names.refuse("a join key must be a field", node)
-            return JoinKey(self._expressions.value(node), optional=True)
+            return JoinKey(self._expressions.value(node), optional=True, fold=fold)
 
         try:
             return tuple(self._expressions.each(tuple(keys), join_key))
         except Refused:
             return None
-
-    def _event_types(self, query: syntax.EventQuery) -> frozenset[str]:
-        category = query.category
-        if category == "any":
-            return ANY_EVENT
-        if self._schema.event_types and category not in self._schema.event_types:
-            near = self._schema.nearest_event_type(category)
-            hint = f"; did you mean `{near}`?" if near else ""
-            self._problems.warn(f"unknown event category `{category}`{hint}", query.position)
-        return frozenset((category,))
 
     def _predicate(self, condition: syntax.Expression) -> tree.Predicate | None:
         try:
@@ -218,7 +250,7 @@ class _QueryLowering:
         if query.pipes and isinstance(body, syntax.SampleQuery):
             self._problems.error("a sample has no pipes", query.pipes[0].position)
         results = 1
-        if isinstance(body, syntax.SequenceQuery):
+        if not isinstance(body, syntax.EventQuery):
             results = sum(term.runs for term in body.terms)
         self._names.begin_pipes(results)
         pipes: list[Pipe] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -9,14 +10,20 @@ from typing import Final
 import attrs
 
 from kestrel_eql import syntax
-from kestrel_eql.dialect import Settings
+from kestrel_eql.dialect import Dialect, Settings
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
-from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.rule import ANY_EVENT
+from kestrel_framework.schema import FieldType, SchemaRegistry
 
 _CONSTANTS: Final = ("null", "true", "false")
 _MAX_SUGGESTIONS: Final = 20
 """For how many unknown fields of a rule the nearest known one is searched, which is slow."""
+_LINEAGE_FIELDS: Final = {
+    Dialect.ELASTIC: ("process.entity_id", "process.parent.entity_id"),
+    Dialect.ENDGAME: ("unique_pid", "unique_ppid"),
+}
+_POSITION: Final = re.compile(r"\[[0-9]+\]")
 
 
 class Refused(Exception):  # noqa: N818 - not an error for anybody: the problem is already told
@@ -25,10 +32,36 @@ class Refused(Exception):  # noqa: N818 - not an error for anybody: the problem 
 
 @attrs.frozen
 class _Binding:
-    """A variable of an array search: how the tree calls it, and the full path of the array."""
+    """A variable of an array search: how the tree calls it, and the path of the array.
+
+    The path is full, and without positions: a schema knows no positions.
+    """
 
     variable: str
     array: str
+
+
+@attrs.define
+class _Scope:
+    """What is visible at one place of a rule, besides the fields of the event.
+
+    Attributes:
+        steps: The named steps before.
+        bindings: The variables of the array searches around.
+        results: In a pipe, how many events a result has; else 0.
+        hidden: What is visible outside of the brackets around the place, and not inside.
+        brackets: How those brackets begin, such as `child of [...]`, or "".
+    """
+
+    steps: dict[str, int] = attrs.field(factory=dict)
+    bindings: dict[str, _Binding] = attrs.field(factory=dict)
+    results: int = 0
+    hidden: frozenset[str] = frozenset()
+    brackets: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({*self.steps, *self.bindings}) | self.hidden
 
 
 class Names:
@@ -42,39 +75,76 @@ class Names:
         self._schema = schema
         self._settings = settings
         self._problems = problems
-        self._steps: dict[str, int] = {}
-        self._bindings: dict[str, _Binding] = {}
+        self._scope = _Scope()
         self._extra: frozenset[str] = frozenset()
-        self._results = 0
         self._suggestions = 0
 
-    def name_step(self, name: str, step: int) -> None:
+    @property
+    def in_pipes(self) -> bool:
+        """Whether expressions look at results now."""
+        return self._scope.results > 0
+
+    def name_step(self, name: str, step: int, node: syntax.Term) -> None:
         """Make `name.field` the field of the event that a step matched."""
-        self._steps[name] = step
+        if name in self._scope.steps:
+            self._problems.error(
+                f"two steps have the name `{name}`; give each a name of its own", node.position
+            )
+        if name in self._schema.fields or self._has_fields_under(name):
+            problem = (
+                f"`{name}` names a step here, which hides the fields `{name}` and `{name}.*` "
+                "from later steps; choose a name such as `event0`"
+            )
+            self._problems.warn(problem, node.position)
+        self._scope.steps[name] = step
 
     def begin_pipes(self, results: int) -> None:
         """From now on expressions look at results: `events[n].field`, `count`, `percent`."""
-        self._results = results
+        self._scope = _Scope(results=results)
         self._extra = frozenset({"count", "percent"})
+
+    @contextmanager
+    def alone(self, brackets: str) -> Iterator[None]:
+        """Hide steps and variables inside the brackets that ask about another event."""
+        outer = self._scope
+        self._scope = _Scope(hidden=outer.names, brackets=brackets)
+        try:
+            yield
+        finally:
+            self._scope = outer
 
     def refuse(self, problem: str, node: syntax.Expression | syntax.Term | syntax.Pipe) -> Refused:
         """Tell of an error; raise what is returned."""
         self._problems.error(problem, node.position)
         return Refused(problem)
 
+    def event_types(self, query: syntax.EventQuery) -> frozenset[str]:
+        """Return the event types that a category stands for."""
+        category = query.category
+        if category == "any":
+            return ANY_EVENT
+        if self._schema.event_types and category not in self._schema.event_types:
+            near = self._schema.nearest_event_type(category)
+            hint = f"; did you mean `{near}`?" if near else ""
+            self._problems.warn(f"unknown event category `{category}`{hint}", query.position)
+        return frozenset((category,))
+
     # --- names as values ---
 
     def value(self, node: syntax.Field) -> tree.Value:
         """Return what a dotted name reads."""
         first, *rest = node.parts
-        if isinstance(first, str) and first in self._bindings:
-            return self._element(self._bindings[first], rest, node)
-        if isinstance(first, str) and first in self._steps and rest:
-            path = self._path(rest, node)
-            self._check(path, node)
-            return tree.step_field(self._steps[first], path, self._schema)
-        if self._results and first == "events" and rest and isinstance(rest[0], int):
+        scope = self._scope
+        if isinstance(first, str) and first in scope.bindings:
+            return self._element(scope.bindings[first], rest, node)
+        if isinstance(first, str) and first in scope.steps and rest:
+            self._check(rest, node)
+            plain = tree.step_field(scope.steps[first], _without_positions(rest), self._schema)
+            return attrs.evolve(plain, path=self._path(rest, plain.path, node))
+        if scope.results and first == "events" and rest and isinstance(rest[0], int):
             return self._result_field(rest[0], rest[1:], node)
+        if first in scope.hidden and not self._is_known(node.parts):
+            raise self._not_visible(f"`{first}`", node)
         return self.field(node)
 
     def field(self, node: syntax.Field, *, elements: bool = False) -> tree.Field:
@@ -82,27 +152,54 @@ class Names:
 
         With `elements`, each element of a list counts, whatever the dialect.
         """
-        path = self._path(node.parts, node)
-        self._check(path, node)
+        self._check(node.parts, node)
         whole = self._settings.endgame and not elements
-        return tree.field(path, self._schema, whole=whole)
+        plain = tree.field(_without_positions(node.parts), self._schema, whole=whole)
+        return attrs.evolve(plain, path=self._path(node.parts, plain.path, node))
+
+    def lineage_fields(self) -> tuple[tree.Field, tree.Field]:
+        """Return what tells processes apart, and what names the parent of one."""
+        process, parent = _LINEAGE_FIELDS[self._settings.dialect]
+        return tree.field(process, self._schema), tree.field(parent, self._schema)
+
+    def text_choice(self, node: syntax.Expression) -> tuple[tree.Value, str] | None:
+        """Return what `subtype.create` asks for: the value `subtype`, and the text "create".
+
+        None where the schema knows the whole name, or where it cannot be one.
+        """
+        if not isinstance(node, syntax.Field) or self._is_known(node.parts):
+            return None
+        *above, last = node.parts
+        if isinstance(last, int) or not above:
+            return None
+        if len(above) == 1 and above[0] in {*self._scope.steps, "events"}:
+            return None
+        shorter = syntax.Field(tuple(above), optional=True, position=node.position)
+        known = self._schema.field(_without_positions(above))
+        if known is not None and known.type not in (None, FieldType.KEYWORD):
+            return None
+        return self.value(shorter), last
 
     def variable(self, node: syntax.Variable) -> tree.Element:
         """Return what `$name.path` reads."""
-        binding = self._bindings.get(node.name)
-        if binding is None:
-            raise self.refuse(f"`${node.name}` is not bound by an array search around it", node)
-        return self._element(binding, node.parts, node)
+        binding = self._scope.bindings.get(node.name)
+        if binding is not None:
+            return self._element(binding, node.parts, node)
+        if node.name in self._scope.hidden:
+            raise self._not_visible(f"`${node.name}`", node)
+        raise self.refuse(f"`${node.name}` is not bound by an array search around it", node)
 
     def array(self, node: syntax.Expression) -> tree.Field | tree.Element:
         """Return what an array search can search."""
         if isinstance(node, syntax.Variable):
             return self.variable(node)
         if isinstance(node, syntax.Field):
-            if node.parts[0] in self._bindings:
+            if node.parts[0] in self._scope.bindings:
                 value = self.value(node)
                 assert isinstance(value, tree.Element)
                 return value
+            if node.parts[0] in self._scope.steps and len(node.parts) > 1:
+                raise self.refuse("the lists of an earlier step cannot be searched", node)
             return self.field(node, elements=True)
         raise self.refuse("only a field can be searched as an array", node)
 
@@ -116,46 +213,72 @@ class Names:
         else:
             form = "a name" if self._settings.endgame else "a variable such as `$entry`"
             raise self.refuse(f"the second argument must be {form}", node)
-        before = self._bindings.get(name)
-        self._bindings[name] = _Binding(name, self._full_path(array))
+        outer = self._scope
+        binding = _Binding(name, self._full_path(array))
+        self._scope = attrs.evolve(outer, bindings={**outer.bindings, name: binding})
         try:
             yield name
         finally:
-            if before is None:
-                del self._bindings[name]
-            else:
-                self._bindings[name] = before
+            self._scope = outer
 
     # --- paths ---
 
     def _full_path(self, array: tree.Field | tree.Element) -> str:
+        path = _POSITION.sub("", array.path)
         if isinstance(array, tree.Field):
-            return array.path
-        outer = self._bindings[array.variable].array
-        return f"{outer}.{array.path}" if array.path else outer
+            return path
+        outer = self._scope.bindings[array.variable].array
+        return f"{outer}.{path}" if path else outer
 
     def _element(
         self, binding: _Binding, parts: Sequence[str | int], node: syntax.Expression
     ) -> tree.Element:
-        path = self._path(parts, node) if parts else ""
-        return tree.element(binding.variable, path, binding.array, self._schema)
+        plain = _without_positions(parts)
+        found = tree.element(binding.variable, plain, binding.array, self._schema)
+        return attrs.evolve(found, path=self._path(parts, plain, node))
 
     def _result_field(
         self, index: int, parts: Sequence[str | int], node: syntax.Field
     ) -> tree.StepField:
-        if index >= self._results:
-            raise self.refuse(f"a result has {self._results} events, counted from 0", node)
+        if index >= self._scope.results:
+            raise self.refuse(f"a result has {self._scope.results} events, counted from 0", node)
         if not parts:
             raise self.refuse("an event is no value: name one of its fields", node)
-        return tree.step_field(index, self._path(parts, node), self._schema)
+        plain = tree.step_field(index, _without_positions(parts), self._schema)
+        return attrs.evolve(plain, path=self._path(parts, plain.path, node))
 
-    def _path(self, parts: Sequence[str | int], node: syntax.Expression) -> str:
-        if any(isinstance(part, int) for part in parts):
-            raise self.refuse("reading one position of a list is not supported yet", node)
-        return syntax.dotted(parts)
+    def _path(self, parts: Sequence[str | int], target: str, node: syntax.Expression) -> str:
+        """Return the path with its positions; `target` is what it stands for without them."""
+        for part in parts:
+            if isinstance(part, str) and _POSITION.search(part):
+                raise self.refuse(f"a name with `[0]` in it cannot be read: `{part}`", node)
+        names = [part for part in parts if isinstance(part, str)]
+        if target == syntax.dotted(names):
+            return syntax.dotted(parts)
+        positions = parts[len(names) :]
+        if any(isinstance(part, str) for part in positions):
+            problem = f"`{syntax.dotted(names)}` is another name for `{target}`: write that one"
+            raise self.refuse(f"{problem} to read a position inside it", node)
+        return target + syntax.dotted(positions)
 
-    def _check(self, path: str, node: syntax.Field) -> None:
+    # --- what is known ---
+
+    def _is_known(self, parts: Sequence[str | int]) -> bool:
+        return _without_positions(parts) in self._schema.fields
+
+    def _has_fields_under(self, name: str) -> bool:
+        return any(path.startswith(f"{name}.") for path in self._schema.fields)
+
+    def _not_visible(self, name: str, node: syntax.Expression) -> Refused:
+        problem = (
+            f"{name} is not visible inside `{self._scope.brackets}`, which asks about another "
+            "event: move the condition out of the brackets"
+        )
+        return self.refuse(problem, node)
+
+    def _check(self, parts: Sequence[str | int], node: syntax.Field) -> None:
         schema = self._schema
+        path = _without_positions(parts)
         if path in schema.fields or node.optional or path in self._extra:
             return
         near = path.lower() if path.lower() in _CONSTANTS else None
@@ -172,3 +295,7 @@ class Names:
             self._problems.error(problem, node.position)
         else:
             self._problems.warn(problem, node.position)
+
+
+def _without_positions(parts: Sequence[str | int]) -> str:
+    return syntax.dotted([part for part in parts if isinstance(part, str)])
