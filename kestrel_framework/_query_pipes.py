@@ -1,12 +1,18 @@
 """The pipes that the results of a search pass.
 
 A pipe looks at a result as one document: its first event. `StepField` reads the others,
-by position. `count` and `unique_count` add the fields `count` and `percent`.
+by position. What the pipes mean is taken from the engine of the EQL of Endgame:
+
+- `count` gives one result with the fields `count` and `key`; with arguments, one for each
+  group with `percent` too.
+- `unique_count` adds `count` and `percent` to the first result of each group.
+- Both tell the hosts in `hosts` and `total_hosts`, where the events have a `hostname`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 import attrs
@@ -14,7 +20,7 @@ import attrs
 from kestrel_framework._pipeline.result_filter import lets_pass
 from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document
-from kestrel_framework.interpreter import values_of
+from kestrel_framework.interpreter import values_of, whole_value
 from kestrel_framework.predicate import (
     Arithmetic,
     Call,
@@ -27,12 +33,18 @@ from kestrel_framework.predicate import (
     Value,
 )
 from kestrel_framework.rule import Pipe, Rule
-from kestrel_framework.values import Kind, Scalar, equality_key
+from kestrel_framework.schema import FieldType
+from kestrel_framework.values import LARGEST_INTEGER, Kind, Scalar, equality_key
 
-_GroupKey: TypeAlias = tuple[tuple[tuple[Kind, Scalar], ...], ...]
+_KeyPart: TypeAlias = Scalar | tuple[Scalar, ...] | None
+_Key: TypeAlias = tuple[_KeyPart, ...]
+_Place: TypeAlias = tuple[tuple[int, object], ...]
 
 _VALUES: Final = (Literal, Field, StepField, Element, Arithmetic, Call, Truth, ElementCount)
 _ORDER_OF_KINDS: Final[Mapping[Kind, int]] = {"boolean": 1, "number": 2, "text": 3}
+_AFTER_ALL_KINDS: Final = 4
+_HOST: Final = Field("hostname", FieldType.KEYWORD)
+_HOSTS: Final = Field("hosts", FieldType.KEYWORD)
 
 
 @attrs.frozen
@@ -47,11 +59,12 @@ class Result:
         """The first event."""
         return next((event for event in self.events if event is not None), {})
 
-    def with_fields(self, fields: Mapping[str, object]) -> Result:
-        """Return the result with fields added to its first event."""
+    def with_fields(self, fields: Mapping[str, object], *, without: str) -> Result:
+        """Return the result with fields added to its first event, and one taken out of it."""
         events = list(self.events)
         first = next(n for n, event in enumerate(events) if event is not None)
-        events[first] = {**self.document, **fields}
+        kept = {name: value for name, value in self.document.items() if name != without}
+        events[first] = {**kept, **fields}
         return attrs.evolve(self, events=tuple(events))
 
 
@@ -93,28 +106,42 @@ def _filter(results: list[Result], pipe: Pipe) -> list[Result]:
 
 def _sort(results: list[Result], pipe: Pipe) -> list[Result]:
     values = _values_in(pipe)
-    return sorted(results, key=lambda result: _sort_key(result, values, pipe.fold))
+    return sorted(results, key=lambda result: _place(_key(result, values), pipe.fold))
 
 
 def _unique(results: list[Result], pipe: Pipe) -> list[Result]:
-    return [group[0] for group in _groups(results, pipe).values()]
+    return [group[0] for group in _groups(results, _values_in(pipe), pipe.fold)]
 
 
 def _unique_count(results: list[Result], pipe: Pipe) -> list[Result]:
-    groups = _groups(results, pipe).values()
-    return [group[0].with_fields(_counted(group, results)) for group in groups]
+    """Count what each group stands for, also what an earlier `unique_count` has counted."""
+    total = sum(map(_count_in, results))
+    counted = []
+    for group in _groups(results, _values_in(pipe), pipe.fold):
+        number = sum(map(_count_in, group))
+        hosts = _hosts_fields(group, (_HOST, _HOSTS))
+        fields = {"count": number, "percent": number / total, **hosts}
+        counted.append(group[0].with_fields(fields, without=_HOST.path))
+    return counted
 
 
 def _count(results: list[Result], pipe: Pipe) -> list[Result]:
     """Count the results, or those of each group, from the smallest group to the largest."""
     if not pipe.arguments:
-        return [Result(({"count": len(results), "key": "totals"},))]
+        totals = {"count": len(results), "key": "totals", **_hosts_fields(results, (_HOST,))}
+        return [Result((totals,))]
     values = _values_in(pipe)
-    counted = []
-    for group in sorted(_groups(results, pipe).values(), key=len):
-        key = [_first_value(group[0], value) for value in values]
-        counted.append(Result(({**_counted(group, results), "key": key},)))
-    return counted
+    counted: list[tuple[tuple[int, _Place], Result]] = []
+    for group in _groups(results, values, fold=True):
+        key = _key(group[0], values)
+        document = {
+            "count": len(group),
+            "key": _shown(key[0]) if len(key) == 1 else [_shown(part) for part in key],
+            "percent": len(group) / len(results),
+            **_hosts_fields(group, (_HOST,)),
+        }
+        counted.append(((len(group), _place(key, pipe.fold)), Result((document,))))
+    return [result for _, result in sorted(counted, key=itemgetter(0))]
 
 
 _STAGES: Final[Mapping[str, Callable[[list[Result], Pipe], list[Result]]]] = {
@@ -146,39 +173,55 @@ def _values_in(pipe: Pipe) -> list[Value]:
     return values
 
 
-def _values(result: Result, value: Value) -> list[Scalar]:
-    return values_of(value, result.document, result.events)
+def _key(result: Result, values: Sequence[Value]) -> _Key:
+    """Return what each of `values` is for a result."""
+    return tuple([_known(result, value) for value in values])
 
 
-def _first_value(result: Result, value: Value) -> Scalar | None:
-    return next(iter(_values(result, value)), None)
+def _known(result: Result, value: Value) -> _KeyPart:
+    if isinstance(value, Field) and value.whole:
+        return whole_value(value, result.document)
+    known = values_of(value, result.document, result.events)
+    return tuple(known) if len(known) > 1 else next(iter(known), None)
 
 
-def _sort_key(result: Result, values: Sequence[Value], fold: bool) -> list[tuple[int, Scalar]]:
-    """Return what sorts results: null first, then booleans, numbers and texts."""
-    key: list[tuple[int, Scalar]] = []
-    for value in values:
-        first = _first_value(result, value)
-        if first is None:
-            key.append((0, 0))
-        else:
-            kind, known = equality_key(first, fold=fold)
-            key.append((_ORDER_OF_KINDS[kind], known))
-    return key
+def _shown(part: _KeyPart) -> object:
+    return list(part) if isinstance(part, tuple) else part
 
 
-def _groups(results: list[Result], pipe: Pipe) -> dict[_GroupKey, list[Result]]:
-    """Return the results by their values, the groups in the order of their first results."""
-    values = _values_in(pipe)
-    groups: dict[_GroupKey, list[Result]] = {}
+def _place(key: _Key, fold: bool) -> _Place:
+    """Return what sorts keys: null first, then booleans, numbers, texts and lists."""
+    return tuple([_place_of_part(part, fold) for part in key])
+
+
+def _place_of_part(part: _KeyPart, fold: bool) -> tuple[int, object]:
+    if part is None:
+        return 0, 0
+    if isinstance(part, tuple):
+        return _AFTER_ALL_KINDS, tuple([_place_of_part(value, fold) for value in part])
+    kind, known = equality_key(part, fold=fold)
+    return _ORDER_OF_KINDS[kind], known
+
+
+def _groups(results: list[Result], values: Sequence[Value], fold: bool) -> list[list[Result]]:
+    """Return the results by their keys, the groups in the order of their first results."""
+    groups: dict[_Place, list[Result]] = {}
     for result in results:
-        key = tuple(
-            tuple(equality_key(known, fold=pipe.fold) for known in _values(result, value))
-            for value in values
-        )
-        groups.setdefault(key, []).append(result)
-    return groups
+        groups.setdefault(_place(_key(result, values), fold), []).append(result)
+    return list(groups.values())
 
 
-def _counted(group: Sequence[Result], results: Sequence[Result]) -> dict[str, object]:
-    return {"count": len(group), "percent": len(group) / len(results)}
+def _count_in(result: Result) -> int:
+    """Return how many results one stands for."""
+    match result.document.get("count"):
+        case int(number) if not isinstance(number, bool) and 0 < number <= LARGEST_INTEGER:
+            return number
+        case _:
+            return 1
+
+
+def _hosts_fields(results: Sequence[Result], fields: Sequence[Field]) -> dict[str, object]:
+    """Return what tells the hosts of results; nothing where no result names one."""
+    read = (values_of(field, result.document) for result in results for field in fields)
+    hosts = sorted({name for names in read for name in names if isinstance(name, str)})
+    return {"hosts": hosts, "total_hosts": len(hosts)} if hosts else {}

@@ -196,9 +196,9 @@ def test_count() -> None:
     assert total.events == ({"count": 5, "key": "totals"},)
     groups = run(EVERY, FIVE, [Pipe("count", (Field("group"),))])
     assert [result.events[0] for result in groups] == [
-        {"count": 1, "percent": 0.2, "key": [2]},
-        {"count": 2, "percent": 0.4, "key": [0]},
-        {"count": 2, "percent": 0.4, "key": [1]},
+        {"count": 1, "percent": 0.2, "key": 2},
+        {"count": 2, "percent": 0.4, "key": 0},
+        {"count": 2, "percent": 0.4, "key": 1},
     ]
 
 
