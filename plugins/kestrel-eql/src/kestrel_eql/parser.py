@@ -7,6 +7,7 @@ size and nesting are checked before the parser sees a text.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 from lark import Lark
@@ -18,11 +19,14 @@ from kestrel_eql.expectations import expected_words
 from kestrel_eql.parser_table import load_parser
 from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.slips import found_at, unexpected
+from kestrel_eql.table_parser import TableParser, TooManyTokensError
 from kestrel_eql.tree_builder import TreeBuilder
 from kestrel_framework.errors import SourceLocation
 
 MAX_CHARACTERS: Final = 100_000
 """How long the text of a rule may be."""
+MAX_TOKENS: Final = 20_000
+"""How many names, texts and signs a rule may have."""
 MAX_NESTING: Final = 64
 """How deep brackets, and operators in a tree, may nest."""
 
@@ -32,13 +36,17 @@ _NESTING: Final = re.compile(
     r"|'(?:[^'\\\r\n]|\\.)*'"
     r"|`[^`\r\n]*`"
     r"|//[^\r\n]*"
-    r"|/\*(?s:.)*?\*/"
+    r"|/\*(?s:.)*?(?:\*/|\Z)"
     r"|(?P<open>[(\[])|(?P<close>[)\]])"
 )
 
 _TEXT: Final = re.compile(r'\??"(?!"")(?:[^"\\\r\n]|\\.)*"|\??\'(?:[^\'\\\r\n]|\\.)*\'')
 
-_lark: Lark | None = None
+
+@cache
+def _parsers() -> tuple[Lark, TableParser]:
+    lark = load_parser()
+    return lark, TableParser(lark)
 
 
 def parse(text: str, *, path: str = "<rule>") -> syntax.Query:
@@ -65,15 +73,22 @@ def parse_into(
     """
     if not _within_limits(text, problems):
         return None
-    global _lark
-    if _lark is None:
-        _lark = load_parser()
+    lark, table_parser = _parsers()
+    found: list[tuple[str, int]] = []
+    builder = TreeBuilder(lambda *problem: found.append(problem), dialect)
     try:
-        raw = _lark.parse(text)
-    except UnexpectedInput as error:
-        _report(error, text, problems)
+        query = table_parser.parse(text, builder, MAX_TOKENS)
+    except TooManyTokensError as error:
+        problems.error(
+            f"the rule is too long: {MAX_TOKENS:,} names, texts and signs are the limit",
+            error.offset,
+        )
         return None
-    query = TreeBuilder(problems.error, dialect).transform(raw)
+    if query is None:
+        _report(_syntax_error(lark, text), lark, text, problems)
+        return None
+    for problem, offset in found:
+        problems.error(problem, offset)
     for expression in syntax.expressions_of(query):
         deep = syntax.too_deep(expression, MAX_NESTING)
         if deep is not None:
@@ -86,6 +101,8 @@ def _within_limits(text: str, problems: Problems) -> bool:
     if len(text) > MAX_CHARACTERS:
         problems.error(f"the rule has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}", 0)
         return False
+    if text.count("(") + text.count("[") <= MAX_NESTING:
+        return True
     depth = 0
     for token in _NESTING.finditer(text):
         if token["open"]:
@@ -101,7 +118,15 @@ def _within_limits(text: str, problems: Problems) -> bool:
 # --- what to say of a text that does not parse ----------------------------------
 
 
-def _report(error: UnexpectedInput, text: str, problems: Problems) -> None:
+def _syntax_error(lark: Lark, text: str) -> UnexpectedInput:
+    try:
+        lark.parse(text)
+    except UnexpectedInput as error:
+        return error
+    raise AssertionError("lark parses a text that its own table refuses")
+
+
+def _report(error: UnexpectedInput, lark: Lark, text: str, problems: Problems) -> None:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         end = len(text.rstrip())
         unclosed = _unclosed_bracket(text)
@@ -116,18 +141,17 @@ def _report(error: UnexpectedInput, text: str, problems: Problems) -> None:
     offset = error.pos_in_stream or 0
     problem = _broken_token(text, offset)
     if problem is None:
-        accepted = _accepted(error, text[:offset])
+        accepted = _accepted(error, lark, text[:offset])
         found, offset = found_at(text, offset)
         problem = unexpected(found, accepted, text[:offset])
     problems.error(problem, offset)
 
 
-def _accepted(error: UnexpectedInput, before: str) -> set[str]:
+def _accepted(error: UnexpectedInput, lark: Lark, before: str) -> set[str]:
     if isinstance(error, UnexpectedToken):
         return set(error.accepts or error.expected)
-    assert _lark is not None
     try:
-        parser = _lark.parse_interactive(before)
+        parser = lark.parse_interactive(before)
         parser.exhaust_lexer()
         return set(parser.accepts())  # type: ignore[no-untyped-call]
     except UnexpectedInput:

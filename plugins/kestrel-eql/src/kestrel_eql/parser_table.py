@@ -78,7 +78,6 @@ def _built(grammar: str) -> Lark:
         lexer="contextual",
         start="query",
         maybe_placeholders=False,
-        propagate_positions=True,
     )
 
 

@@ -1,15 +1,12 @@
-"""From the parser's raw tree to the syntax tree; what a grammar cannot refuse is refused here."""
+"""What each rule of the grammar makes of the syntax tree, and what a grammar cannot refuse."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import attrs
-from lark import Token, v_args
-from lark.tree import Meta
-from lark.visitors import Transformer_NonRecursive
 
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
@@ -39,6 +36,14 @@ Report: TypeAlias = Callable[[str, int], None]
 """Takes a problem and the offset where it is."""
 
 _NodeT = TypeVar("_NodeT")
+
+
+class Token(NamedTuple):
+    """A word of the text: its kind, by the grammar, itself, and where it begins."""
+
+    type: str
+    text: str
+    position: int
 
 
 @attrs.frozen
@@ -74,9 +79,17 @@ class _List:
     items: tuple[Expression, ...]
 
 
-@v_args(meta=True)
-class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
+_Binary: TypeAlias = tuple[Expression, Token, Expression]
+_Match: TypeAlias = tuple[Expression, Token, Expression | _List]
+_Lineage: TypeAlias = tuple[Token, syntax.EventQuery]
+_Sign: TypeAlias = tuple[Token, Expression]
+
+
+class TreeBuilder:
     """Builds one syntax tree; a tree with problems is only good for finding more of them.
+
+    The methods for queries, conditions and values are called by the names of the grammar's
+    rules, with where the rule begins in the text, and its parts.
 
     Args:
         report: Where problems go.
@@ -84,29 +97,26 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
     """
 
     def __init__(self, report: Report, dialect: Dialect | None = None) -> None:
-        super().__init__()
         self._report = report
         self._elastic = dialect is Dialect.ELASTIC
 
     # --- queries ---
 
-    def query(self, meta: Meta, parts: list[object]) -> syntax.Query:
+    def query(self, start: int, parts: list[object]) -> syntax.Query:
         body = cast(syntax.Body, parts[0])
         return syntax.Query(body, tuple(_all(syntax.Pipe, parts)))
 
-    def event(self, meta: Meta, parts: list[object]) -> syntax.EventQuery:
+    def event(self, start: int, parts: list[object]) -> syntax.EventQuery:
         category, condition = parts
-        return syntax.EventQuery(
-            cast(str, category), cast(Expression, condition), position=meta.start_pos
-        )
+        return syntax.EventQuery(cast(str, category), cast(Expression, condition), position=start)
 
-    def category(self, meta: Meta, parts: list[Token]) -> str:
+    def category(self, start: int, parts: list[Token]) -> str:
         (token,) = parts
         if token.type != "NAME":
             return self._text(token)
         return syntax.dotted(self._path(token))
 
-    def sequence(self, meta: Meta, parts: list[object]) -> syntax.SequenceQuery:
+    def sequence(self, start: int, parts: list[object]) -> syntax.SequenceQuery:
         maxspan = None
         for option in _all(_Option, parts):
             maxspan = self._maxspan(option)
@@ -115,18 +125,18 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
             _keys(parts),
             maxspan,
             _until(parts),
-            position=meta.start_pos,
+            position=start,
         )
 
-    def join(self, meta: Meta, parts: list[object]) -> syntax.JoinQuery:
+    def join(self, start: int, parts: list[object]) -> syntax.JoinQuery:
         terms = tuple(_all(syntax.Term, parts))
-        return syntax.JoinQuery(terms, _keys(parts), _until(parts), position=meta.start_pos)
+        return syntax.JoinQuery(terms, _keys(parts), _until(parts), position=start)
 
-    def sample(self, meta: Meta, parts: list[object]) -> syntax.SampleQuery:
+    def sample(self, start: int, parts: list[object]) -> syntax.SampleQuery:
         terms = tuple(_all(syntax.Term, parts))
-        return syntax.SampleQuery(terms, _keys(parts), position=meta.start_pos)
+        return syntax.SampleQuery(terms, _keys(parts), position=start)
 
-    def term(self, meta: Meta, parts: list[object]) -> syntax.Term:
+    def term(self, start: int, parts: list[object]) -> syntax.Term:
         runs = 1
         for option in _all(_Option, parts):
             runs = self._runs(option)
@@ -137,120 +147,111 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
             keys=_keys(parts),
             runs=runs,
             name=next((alias.name for alias in _all(_Name, parts)), ""),
-            position=meta.start_pos,
+            position=start,
         )
 
-    def fork(self, meta: Meta, parts: list[Token]) -> _Fork:
+    def fork(self, start: int, parts: list[Token]) -> _Fork:
         return _Fork(parts[-1].type != "FALSE")
 
-    def by(self, meta: Meta, parts: list[Expression]) -> _By:
+    def by(self, start: int, parts: list[Expression]) -> _By:
         return _By(tuple(parts))
 
-    def option(self, meta: Meta, parts: list[Token]) -> _Option:
+    def option(self, start: int, parts: list[Token]) -> _Option:
         name, number, *unit = parts
-        return _Option(
-            str(name), self._number(number), str(unit[0]) if unit else None, meta.start_pos
-        )
+        return _Option(name.text, self._number(number), unit[0].text if unit else None, start)
 
-    def alias(self, meta: Meta, parts: list[Token]) -> _Name:
+    def alias(self, start: int, parts: list[Token]) -> _Name:
         path = self._path(parts[0])
         if len(path) != 1:
-            self._report("the name of a step has no dots", meta.start_pos)
+            self._report("the name of a step has no dots", start)
         return _Name(str(path[0]))
 
-    def until(self, meta: Meta, parts: list[syntax.Term]) -> _Until:
+    def until(self, start: int, parts: list[syntax.Term]) -> _Until:
         return _Until(parts[0])
 
-    def pipe(self, meta: Meta, parts: list[object]) -> syntax.Pipe:
+    def pipe(self, start: int, parts: list[object]) -> syntax.Pipe:
         name, *arguments = parts
         items = cast(_List, arguments[0]).items if arguments else ()
-        return syntax.Pipe(str(name), items, position=meta.start_pos)
+        return syntax.Pipe(cast(Token, name).text, items, position=start)
 
-    def arguments(self, meta: Meta, parts: list[Expression]) -> _List:
+    def arguments(self, start: int, parts: list[Expression]) -> _List:
         return _List(tuple(parts))
 
     # --- conditions ---
 
-    def disjunction(self, meta: Meta, parts: list[Expression]) -> Expression:
-        return syntax.Or(tuple(parts), position=meta.start_pos)
+    def disjunction(self, start: int, parts: list[Expression]) -> Expression:
+        return syntax.Or(tuple(parts), position=start)
 
-    def conjunction(self, meta: Meta, parts: list[Expression]) -> Expression:
-        return syntax.And(tuple(parts), position=meta.start_pos)
+    def conjunction(self, start: int, parts: list[Expression]) -> Expression:
+        return syntax.And(tuple(parts), position=start)
 
-    def negation(self, meta: Meta, parts: list[object]) -> Expression:
-        return syntax.Not(cast(Expression, parts[1]), position=meta.start_pos)
+    def negation(self, start: int, parts: list[object]) -> Expression:
+        return syntax.Not(cast(Expression, parts[1]), position=start)
 
-    def comparison(self, meta: Meta, parts: list[object]) -> Expression:
-        left, operator, right = parts
-        return syntax.Comparison(
-            str(operator), cast(Expression, left), cast(Expression, right), position=_at(operator)
-        )
+    def comparison(self, start: int, parts: list[object]) -> Expression:
+        left, operator, right = cast(_Binary, parts)
+        return syntax.Comparison(operator.text, left, right, position=operator.position)
 
-    def membership(self, meta: Meta, parts: list[object]) -> Expression:
+    def membership(self, start: int, parts: list[object]) -> Expression:
         value, *operators, choices = parts
+        first, last = cast(Token, operators[0]), cast(Token, operators[-1])
         return syntax.Membership(
             cast(Expression, value),
             cast(_List, choices).items,
-            fold=cast(Token, operators[-1]).type == "IN_FOLD",
+            fold=last.type == "IN_FOLD",
             negated=len(operators) == 2,
-            position=_at(operators[0]),
+            position=first.position,
         )
 
-    def match(self, meta: Meta, parts: list[object]) -> Expression:
-        value, operator, right = parts
-        patterns = right.items if isinstance(right, _List) else (cast(Expression, right),)
-        return syntax.Match(
-            str(operator), cast(Expression, value), patterns, position=_at(operator)
-        )
+    def match(self, start: int, parts: list[object]) -> Expression:
+        value, operator, right = cast(_Match, parts)
+        patterns = right.items if isinstance(right, _List) else (right,)
+        return syntax.Match(operator.text, value, patterns, position=operator.position)
 
-    def lineage(self, meta: Meta, parts: list[object]) -> Expression:
-        word, query = parts
-        if str(word) not in _LINEAGE:
+    def lineage(self, start: int, parts: list[object]) -> Expression:
+        word, query = cast(_Lineage, parts)
+        if word.text not in _LINEAGE:
             self._report(
-                f"`{word} of` is unknown; there is `descendant of`, `child of` and `event of`",
-                meta.start_pos,
+                f"`{word.text} of` is unknown; there is `descendant of`, `child of` and `event of`",
+                start,
             )
-        return syntax.Lineage(str(word), cast(syntax.EventQuery, query), position=meta.start_pos)
+        return syntax.Lineage(word.text, query, position=start)
 
     # --- values ---
 
-    def arithmetic(self, meta: Meta, parts: list[object]) -> Expression:
-        left, operator, right = parts
-        return syntax.Arithmetic(
-            str(operator), cast(Expression, left), cast(Expression, right), position=_at(operator)
-        )
+    def arithmetic(self, start: int, parts: list[object]) -> Expression:
+        left, operator, right = cast(_Binary, parts)
+        return syntax.Arithmetic(operator.text, left, right, position=operator.position)
 
-    def sign(self, meta: Meta, parts: list[object]) -> Expression:
-        operator, operand = parts
+    def sign(self, start: int, parts: list[object]) -> Expression:
+        operator, operand = cast(_Sign, parts)
         match operand:
             case syntax.Literal(value=int() | float() as number) if not isinstance(number, bool):
-                signed = -number if str(operator) == "-" else number
-                return syntax.Literal(signed, position=meta.start_pos)
-        return syntax.Sign(str(operator), cast(Expression, operand), position=meta.start_pos)
+                signed = -number if operator.text == "-" else number
+                return syntax.Literal(signed, position=start)
+        return syntax.Sign(operator.text, operand, position=start)
 
-    def call(self, meta: Meta, parts: list[object]) -> Expression:
+    def call(self, start: int, parts: list[object]) -> Expression:
         name, *arguments = parts
         fold = bool(arguments) and isinstance(arguments[0], Token)
         return syntax.Call(
-            str(name),
-            tuple(cast(Expression, argument) for argument in arguments[int(fold) :]),
+            cast(Token, name).text,
+            cast(tuple[Expression, ...], tuple(arguments[int(fold) :])),
             fold=fold,
-            position=meta.start_pos,
+            position=start,
         )
 
-    def field(self, meta: Meta, parts: list[Token]) -> Expression:
-        return syntax.Field(
-            self._path(parts[-1]), optional=len(parts) == 2, position=meta.start_pos
-        )
+    def field(self, start: int, parts: list[Token]) -> Expression:
+        return syntax.Field(self._path(parts[-1]), optional=len(parts) == 2, position=start)
 
-    def variable(self, meta: Meta, parts: list[Token]) -> Expression:
+    def variable(self, start: int, parts: list[Token]) -> Expression:
         name, *path = self._path(parts[0])
-        return syntax.Variable(str(name), tuple(path), position=meta.start_pos)
+        return syntax.Variable(str(name), tuple(path), position=start)
 
-    def choices(self, meta: Meta, parts: list[object]) -> _List:
+    def choices(self, start: int, parts: list[object]) -> _List:
         return _List(tuple(cast(Expression, part) for part in parts[1:]))
 
-    def literal(self, meta: Meta, parts: list[Token]) -> Expression:
+    def literal(self, start: int, parts: list[Token]) -> Expression:
         (token,) = parts
         value: str | int | float | bool | None
         match token.type:
@@ -262,13 +263,13 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
                 value = None
             case _:
                 value = self._number(token)
-        return syntax.Literal(value, position=meta.start_pos)
+        return syntax.Literal(value, position=start)
 
     # --- tokens ---
 
     def _path(self, token: Token) -> tuple[str | int, ...]:
         parts: list[str | int] = []
-        for text in _NAME_PART.findall(token.value):
+        for text in _NAME_PART.findall(token.text):
             if text.startswith("`"):
                 parts.append(text[1:-1].replace("``", "`"))
             elif text.startswith("["):
@@ -279,32 +280,32 @@ class TreeBuilder(Transformer_NonRecursive[Token, syntax.Query]):
 
     def _index(self, digits: str, token: Token) -> int:
         if len(digits) > 9:
-            self._report("the index is too large", _at(token))
+            self._report("the index is too large", token.position)
             return 0
         return int(digits)
 
     def _number(self, token: Token) -> int | float:
         if token.type == "DECIMAL":
-            number = float(token)
+            number = float(token.text)
             if number in (float("inf"), float("-inf")):
-                self._report("the number is too large", _at(token))
+                self._report("the number is too large", token.position)
             return number
-        if len(token) > _MAX_DIGITS or int(token) > _MAX_INTEGER + 1:
-            self._report("the number is too large: integers have 64 bits", _at(token))
+        if len(token.text) > _MAX_DIGITS or int(token.text) > _MAX_INTEGER + 1:
+            self._report("the number is too large: integers have 64 bits", token.position)
             return 0
-        return int(token)
+        return int(token.text)
 
     def _text(self, token: Token) -> str:
-        text = str(token)
+        text = token.text
         if self._elastic and text.startswith("'"):
-            self._report('texts stand in double quotes: `"..."`', _at(token))
+            self._report('texts stand in double quotes: `"..."`', token.position)
         if text.startswith("?"):
             if self._elastic:
-                self._report('raw texts stand in three double quotes: `"""..."""`', _at(token))
+                self._report('raw texts stand in three double quotes: `"""..."""`', token.position)
             return text[2:-1]
         if token.type == "RAW_STRING":
             return text[3:-3]
-        return _ESCAPE.sub(lambda escape: self._escaped(escape, _at(token) + 1), text[1:-1])
+        return _ESCAPE.sub(lambda escape: self._escaped(escape, token.position + 1), text[1:-1])
 
     def _escaped(self, escape: re.Match[str], start: int) -> str:
         digits, character = escape.groups()
@@ -366,7 +367,3 @@ def _keys(parts: Sequence[object]) -> tuple[Expression, ...]:
 
 def _until(parts: Sequence[object]) -> syntax.Term | None:
     return next((until.term for until in _all(_Until, parts)), None)
-
-
-def _at(token: object) -> int:
-    return cast(Token, token).start_pos or 0
