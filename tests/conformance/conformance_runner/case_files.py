@@ -148,9 +148,7 @@ def _case(table: Table, suite: Suite) -> Case:
     try:
         unknown = sorted(set(table) - _KEYS[suite])
         if unknown:
-            raise _BadCaseError(
-                f"the cases of {suite.value} have no key `{unknown[0]}` that we know"
-            )
+            raise _BadCaseError(f"unknown key `{unknown[0]}` in a case of {suite.value}")
         if not isinstance(query, str):
             raise _BadCaseError("`query` is not a text")
         return Case(
