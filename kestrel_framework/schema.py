@@ -6,7 +6,6 @@ every compiled rule refers to one finished registry.
 
 from __future__ import annotations
 
-import difflib
 import enum
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Self
 
 import attrs
 
+from kestrel_framework._nearest_name import NearestName
 from kestrel_framework.errors import ConfigurationError
 
 
@@ -155,11 +155,11 @@ class SchemaRegistry:
 
     def nearest_field(self, path: str) -> str | None:
         """Return the known field whose name is most like `path`, if one is alike."""
-        return next(iter(difflib.get_close_matches(path, self.fields, n=1, cutoff=0.75)), None)
+        return self._field_names.find(path)
 
     def nearest_event_type(self, name: str) -> str | None:
         """Return the known event type whose name is most like `name`, if one is alike."""
-        return next(iter(difflib.get_close_matches(name, self.event_types, n=1, cutoff=0.6)), None)
+        return self._event_type_names.find(name)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -171,6 +171,14 @@ class SchemaRegistry:
         lines += sorted(repr((t.name, t.parents)) for t in self.event_types.values())
         lines.append(repr(self.strict))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def _field_names(self) -> NearestName:
+        return NearestName(self.fields, cutoff=0.75)
+
+    @cached_property
+    def _event_type_names(self) -> NearestName:
+        return NearestName(self.event_types, cutoff=0.6)
 
     @cached_property
     def _ancestry(self) -> dict[str, frozenset[str]]:
