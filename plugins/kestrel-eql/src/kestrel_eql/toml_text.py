@@ -34,6 +34,9 @@ _OPAQUE: Final = re.compile(
 )
 _TOKEN: Final = re.compile(rf"{_OPAQUE.pattern}|[\[\]{{}}=\n]|[^\s\[\]{{}}=\"'#]+")
 _LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_KEY_PARTS}}}")
+_BLANK: Final = re.compile(r"(?:\s|#[^\n]*+)*+")
+_BARE_KEY: Final = re.compile(r"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+")
+_SPACES: Final = re.compile(r"[ \t]*+")
 _PART: Final = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
 _WHERE: Final = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
@@ -141,10 +144,9 @@ def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
     table: Path = ()
     position, depth = 0, 0
     while position < len(text):
-        position = _skip_blank(text, position)
+        start = position = _past(_BLANK, text, position)
         if position >= len(text):
             break
-        start = position
         if text[position] == "[":
             end = text.find("\n", position)
             end = len(text) if end < 0 else end
@@ -152,11 +154,15 @@ def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
             places.setdefault(table, KeyPlace(start, start))
             position = end
             continue
-        equals = _find_equals(text, position)
-        if equals is None:
-            break
-        key = table + _key_path(text[position:equals])
-        value = _skip_spaces(text, equals + 1)
+        bare = _BARE_KEY.match(text, position)
+        if bare is not None:
+            key, value = (*table, bare[1]), bare.end()
+        else:
+            equals = _find_equals(text, position)
+            if equals is None:
+                break
+            key = table + _key_path(text[position:equals])
+            value = _past(_SPACES, text, equals + 1)
         places.setdefault(key, KeyPlace(start, _content_start(text, value)))
         position, depth = _value_end(text, value)
         if depth > _MAX_DEPTH:
@@ -166,27 +172,16 @@ def _find_places(text: str) -> tuple[dict[Path, KeyPlace], int | None]:
 
 def _find_long_key(text: str) -> int | None:
     """Return where a key with very many dots is: `tomllib` takes quadratic time for one."""
+    if all(line.count(".") < _MAX_KEY_PARTS for line in text.split("\n")):
+        return None
     bare = _OPAQUE.sub(lambda found: "_" * len(found[0]), text)
     found = _LONG_KEY.search(bare)
     return None if found is None else found.start()
 
 
-def _skip_blank(text: str, position: int) -> int:
-    while position < len(text):
-        if text[position] == "#":
-            end = text.find("\n", position)
-            position = len(text) if end < 0 else end
-        elif text[position].isspace():
-            position += 1
-        else:
-            break
-    return position
-
-
-def _skip_spaces(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t":
-        position += 1
-    return position
+def _past(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return position if found is None else found.end()
 
 
 def _find_equals(text: str, position: int) -> int | None:
