@@ -23,6 +23,7 @@ class Function(enum.Enum):
     """What can stand in a `Call`. Rule languages map their own names to these."""
 
     BETWEEN = "between"
+    BETWEEN_OR_NULL = "between_or_null"
     CONCAT = "concat"
     INDEX_OF = "index_of"
     LENGTH = "length"
@@ -78,6 +79,8 @@ def calculate(operator: str, left: Scalar, right: Scalar) -> Scalar | None:
     remainder has the sign of what is divided, so that `a / b * b + a % b` is `a`. An
     integer beyond 64 bits is a float. By zero, of other than numbers, or
     where a float has no result: null.
+
+    `floor /` of two integers goes down instead, and `floor %` has the sign of what divides.
     """
     if not _is_number(left) or not _is_number(right):
         return None
@@ -91,10 +94,14 @@ def calculate(operator: str, left: Scalar, right: Scalar) -> Scalar | None:
         return scalar(left * right)
     if right == 0:
         return None
+    if operator == "floor %":
+        return scalar(left % right)
+    if isinstance(left, int) and isinstance(right, int) and operator == "floor /":
+        return scalar(left // right)
     if isinstance(left, int) and isinstance(right, int):
         quotient = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
         return scalar(quotient if operator == "/" else left - quotient * right)
-    if operator == "/":
+    if operator in ("/", "floor /"):
         return scalar(left / right)
     return None if math.isinf(left) else scalar(math.fmod(left, right))
 
@@ -108,6 +115,15 @@ def _between(arguments: Sequence[Scalar], fold: bool) -> Scalar | None:
 
     The first `left` counts; with greedy, the last `right`. "" where either is not found.
     """
+    return _found_between(arguments, fold, otherwise="")
+
+
+def _between_or_null(arguments: Sequence[Scalar], fold: bool) -> Scalar | None:
+    """between_or_null(text, left, right[, greedy]): as between, but null where it finds nothing."""
+    return _found_between(arguments, fold, otherwise=None)
+
+
+def _found_between(arguments: Sequence[Scalar], fold: bool, otherwise: str | None) -> Scalar | None:
     text, left, right, *rest = arguments
     if not isinstance(text, str) or not isinstance(left, str) or not isinstance(right, str):
         return None
@@ -119,10 +135,10 @@ def _between(arguments: Sequence[Scalar], fold: bool) -> Scalar | None:
         searched, left, right = fold_case(text), fold_case(left), fold_case(right)
     start = searched.find(left)
     if start < 0:
-        return ""
+        return otherwise
     start += len(left)
     end = searched.rfind(right, start) if greedy else searched.find(right, start)
-    return text[start:end] if end >= 0 else ""
+    return text[start:end] if end >= 0 else otherwise
 
 
 def _concat(arguments: Sequence[Scalar], _: bool) -> Scalar:
@@ -200,6 +216,7 @@ def _substring(arguments: Sequence[Scalar], _: bool) -> Scalar | None:
 
 FUNCTIONS: Final[Mapping[Function, FunctionDefinition]] = {
     Function.BETWEEN: FunctionDefinition(3, 4, folds=True, apply=_between),
+    Function.BETWEEN_OR_NULL: FunctionDefinition(3, 4, folds=True, apply=_between_or_null),
     Function.CONCAT: FunctionDefinition(1, None, folds=False, apply=_concat),
     Function.INDEX_OF: FunctionDefinition(2, 3, folds=True, apply=_index_of),
     Function.LENGTH: FunctionDefinition(1, 1, folds=False, apply=_length),

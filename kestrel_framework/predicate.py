@@ -52,13 +52,19 @@ class ComparisonOperator(enum.Enum):
 
 
 class ArithmeticOperator(enum.Enum):
-    """Integers stay integers: division truncates toward zero. By zero: null."""
+    """Integers stay integers: division truncates toward zero. By zero: null.
+
+    `FLOOR_DIVIDE` goes down to the next integer instead, where both are integers;
+    `FLOOR_MODULO` has the sign of what divides.
+    """
 
     ADD = "+"
     SUBTRACT = "-"
     MULTIPLY = "*"
     DIVIDE = "/"
     MODULO = "%"
+    FLOOR_DIVIDE = "floor /"
+    FLOOR_MODULO = "floor %"
 
 
 class TextPart(enum.Enum):

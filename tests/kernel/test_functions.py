@@ -28,6 +28,10 @@ INFINITY: Final = float("inf")
         (BETWEEN, ("aXb", "A", "b"), ""),
         (BETWEEN, (1, "a", "b"), None),
         (BETWEEN, ("aXb", "a", "b", 1), None),
+        (Function.BETWEEN_OR_NULL, ("a [b] c", "[", "]"), "b"),
+        (Function.BETWEEN_OR_NULL, ("[]", "[", "]"), ""),
+        (Function.BETWEEN_OR_NULL, ("welcome", "w", "x"), None),
+        (Function.BETWEEN_OR_NULL, ("welcome", "x", "w"), None),
         (Function.CONCAT, ("a", 1, True, 1.5), "a1true1.5"),
         (Function.INDEX_OF, ("subdomain.example.com", "."), 9),
         (Function.INDEX_OF, ("subdomain.example.com", ".", 10), 17),
@@ -109,6 +113,16 @@ def test_folding_compares_without_case_and_returns_the_text_as_it_was() -> None:
         (2**62, "+", 2**62, float(2**63)),
         (2**62, "*", 2**62, float(2**124)),
         (-(2**63), "/", -1, float(2**63)),
+        (-83, "floor /", 2, -42),
+        (83, "floor /", -2, -42),
+        (-83, "floor /", 2.0, -41.5),
+        (-83, "floor %", 2, 1),
+        (83, "floor %", -3, -1),
+        (-5.5, "floor %", 2, 0.5),
+        (1, "floor /", 0, None),
+        (1, "floor %", 0, None),
+        (INFINITY, "floor %", 2, None),
+        (-(2**63), "floor /", -1, float(2**63)),
         (True, "+", 1, None),
         ("1", "+", 1, None),
     ],
@@ -129,7 +143,7 @@ def test_any_arguments_give_a_scalar_or_null(
         assert result is None
 
 
-@given(st.sampled_from("+-*/%"), scalars(), scalars())
+@given(st.sampled_from(["+", "-", "*", "/", "%", "floor /", "floor %"]), scalars(), scalars())
 def test_any_operands_give_a_scalar_or_null(operator: str, left: Scalar, right: Scalar) -> None:
     result = calculate(operator, scalar(left) or 0, scalar(right) or 0)
     assert result is None or scalar(result) == result

@@ -12,7 +12,15 @@ class Dialect(enum.Enum):
 
     Elastic: two-valued (a condition over a missing field does not hold, its
     negation does), `==` is exact, a field with several values matches if any does.
-    Endgame: three-valued, `==` disregards case and expands `*`, a list is one value.
+
+    Endgame: three-valued: a comparison with null, or of values of different kinds, is null,
+    and so is its negation. `==` disregards case and expands `*`. A list is one value, which
+    equals another list, is not null and has a `length`; nothing else looks at it, except for
+    positions (`field[0]`) and the functions on arrays. The Python package that defines the
+    dialect is followed function by function; not followed are: a list as a join key (each of
+    its elements is a key), a negative start of `indexOf` (it is 0), a start of `substring`
+    that is a missing field (the result is null), `number` of a number (that number), and an
+    empty list (it is missing).
     """
 
     ELASTIC = "elastic"

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Settings
 from kestrel_eql.functions import Meaning, find_function, gives_condition
+from kestrel_eql.kinds import kind_test, same_kind, same_ordered_kind
 from kestrel_eql.names import Names, Refused
 from kestrel_eql.patterns import endgame_wildcard, wildcard
 from kestrel_eql.problems import Problems
@@ -28,6 +29,7 @@ _ORDER: Final = {
     ">=": ComparisonOperator.GREATER_OR_EQUAL,
 }
 
+_FLOORING: Final = {"/": "floor /", "%": "floor %"}
 _RELATIONS: Final = frozenset(relation.value for relation in tree.LineageRelation)
 
 _LoweredT = TypeVar("_LoweredT")
@@ -114,13 +116,7 @@ class ExpressionLowering:
                     "a constant is no condition: compare it with something", node
                 )
         if self.settings.endgame:
-            empty = tuple(tree.Literal(value) for value in (False, 0, ""))
-            falsehoods = [tree.Comparison(ComparisonOperator.EQUAL, meaning, e) for e in empty]
-            unknown = null_test(meaning)
-            fails = tree.any_of(falsehoods)
-            return Truths(
-                tree.all_of((tree.negation(unknown), tree.negation(fails))), fails, unknown
-            )
+            return self._truthiness(meaning, node)
         if not isinstance(meaning, (tree.Field, tree.StepField, tree.Element)):
             raise self.names.refuse(
                 "this is a value, no condition: compare it with something", node
@@ -130,6 +126,26 @@ class ExpressionLowering:
             problem = f"a field of type `{kind}` is no condition: compare it with something"
             raise self.names.refuse(problem, node)
         return self._compared(ComparisonOperator.EQUAL, meaning, tree.Literal(True), node)
+
+    def _truthiness(self, value: Value, node: syntax.Expression) -> Truths:
+        """Return whether a value is there and neither false, 0 nor empty.
+
+        `subtype.create` is also true where `subtype` is the text "create".
+        """
+        falsehoods = [
+            tree.Comparison(ComparisonOperator.EQUAL, value, tree.Literal(empty))
+            for empty in (False, 0, "")
+        ]
+        fails = tree.any_of(falsehoods)
+        unknown = null_test(value)
+        holds = tree.all_of((tree.negation(unknown), tree.negation(fails)))
+        choice = self.names.text_choice(node)
+        if choice is None:
+            return Truths(holds, fails, unknown)
+        above, text = choice
+        chosen = tree.Comparison(ComparisonOperator.EQUAL, above, tree.Literal(text))
+        other = tree.all_of((kind_test(above, "text"), tree.negation(chosen)))
+        return Truths.among(tree.any_of((holds, chosen)), tree.any_of((fails, other, chosen)))
 
     # --- comparisons ---
 
@@ -178,8 +194,7 @@ class ExpressionLowering:
         for text, value in ((left, right), (right, left)):
             if isinstance(text, tree.Literal) and isinstance(text.value, str) and "*" in text.value:
                 if self.settings.endgame:
-                    holds = endgame_wildcard(value, text.value, fold=self.settings.fold)
-                    return Truths.leaf(holds, (value,))
+                    return endgame_wildcard(value, (text.value,), fold=self.settings.fold)
                 self.problems.warn(
                     f"`{node.operator}` takes `*` as it stands; write `:` or `like` for a pattern",
                     node.position,
@@ -191,15 +206,25 @@ class ExpressionLowering:
         return equal
 
     def _compared(
-        self, operator: ComparisonOperator, left: Value, right: Value, node: syntax.Expression
+        self,
+        operator: ComparisonOperator,
+        left: Value,
+        right: Value,
+        node: syntax.Expression,
+        *,
+        fold: bool = False,
     ) -> Truths:
         try:
-            holds = tree.comparison(operator, left, right, fold=self.settings.fold)
+            holds = tree.comparison(operator, left, right, fold=fold or self.settings.fold)
         except ValueError as error:
             hint = _cidr_hint(left) or _cidr_hint(right)
             raise self.names.refuse(
                 f"this comparison can never hold: {error}{hint}", node
             ) from None
+        if self.settings.endgame:
+            equality = operator is ComparisonOperator.EQUAL
+            comparable = same_kind if equality else same_ordered_kind
+            return Truths.among(holds, comparable(left, right))
         return Truths.leaf(holds, (left, right))
 
     def _nullity(self, node: syntax.Expression) -> Truths:
@@ -225,13 +250,15 @@ class ExpressionLowering:
                 self.problems.warn("null is never equal to anything in a list", choice.position)
             elif self._can_match(value, lowered, choice):
                 literals.append(lowered)
-        holds = tree.any_of(
-            [
-                tree.membership(value, literals, fold=fold),
-                *(tree.comparison(ComparisonOperator.EQUAL, value, o, fold=fold) for o in others),
-            ]
-        )
-        return Truths.leaf(holds, (value,))
+        known = Truths.leaf(tree.membership(value, literals, fold=fold), (value,))
+        if not others:
+            return known
+        choices = [*literals, *others] if self.settings.endgame else others
+        equal = [
+            self._compared(ComparisonOperator.EQUAL, value, choice, node, fold=fold)
+            for choice in choices
+        ]
+        return disjunction(equal if self.settings.endgame else [known, *equal])
 
     def _can_match(self, value: Value, literal: tree.Literal, node: syntax.Expression) -> bool:
         if isinstance(literal.value, str) and "*" in literal.value:
@@ -327,7 +354,8 @@ class ExpressionLowering:
             Refused: an operand is no number.
         """
         left, right = self.each(operands, self.number)
-        return tree.Arithmetic(tree.ArithmeticOperator(operator), left, right)
+        meant = _FLOORING.get(operator, operator) if self.settings.endgame else operator
+        return tree.Arithmetic(tree.ArithmeticOperator(meant), left, right)
 
     def number(self, node: syntax.Expression) -> Value:
         """Return a value that can be a number.

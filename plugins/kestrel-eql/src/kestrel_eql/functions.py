@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
-from kestrel_eql.patterns import wildcard
+from kestrel_eql.kinds import kind_test
+from kestrel_eql.patterns import endgame_match, endgame_wildcard, matching_where_a_text_begins
 from kestrel_eql.truths import NOTHING, Truths, null_test
 from kestrel_framework import predicate as tree
 from kestrel_framework.functions import FUNCTIONS as KERNEL_FUNCTIONS
@@ -90,7 +91,12 @@ def _number_of_arguments(function: EqlFunction) -> str:
 # --- how calls are lowered ------------------------------------------------------------
 
 _NULL_IS_DEFAULT: Final = (Function.NUMBER, Function.SUBSTRING)
-"""Functions for which a last argument written `null` is as good as left out."""
+"""Functions for which a last argument written `null` is as good as left out; in the endgame
+dialect, that is so for all."""
+
+
+_OF_ENDGAME: Final = {Function.BETWEEN: Function.BETWEEN_OR_NULL}
+"""Functions that mean something else in the endgame dialect."""
 
 
 def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
@@ -98,11 +104,15 @@ def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Cal
 
     def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         arguments = lowering.each(node.arguments, lowering.value)
-        if function in _NULL_IS_DEFAULT:
+        endgame = lowering.settings.endgame
+        if endgame or function in _NULL_IS_DEFAULT:
             while len(arguments) > definition.least and arguments[-1] == tree.Literal(None):
                 arguments.pop()
+        if endgame and function is Function.SUBSTRING and arguments[1] == tree.Literal(None):
+            arguments[1] = tree.Literal(0)
         fold = definition.folds and (node.fold or lowering.settings.fold)
-        return tree.Call(function, tuple(arguments), fold)
+        meant = _OF_ENDGAME.get(function, function) if endgame else function
+        return tree.Call(meant, tuple(arguments), fold)
 
     return lower
 
@@ -112,7 +122,13 @@ def _text_test(kind: TextPart) -> Callable[[ExpressionLowering, syntax.Call], Me
         value, part = lowering.each(node.arguments, lowering.value)
         fold = node.fold or lowering.settings.fold
         holds: tree.Predicate = tree.TextTest(kind, value, part, fold)
-        if kind is TextPart.SUBSTRING and not lowering.settings.endgame:
+        if lowering.settings.endgame:
+            if kind is TextPart.SUBSTRING:
+                return Truths.certain(holds)
+            return Truths.among(
+                holds, tree.all_of((kind_test(value, "text"), kind_test(part, "text")))
+            )
+        if kind is TextPart.SUBSTRING:
             holds = tree.all_of((holds, _some_text(part)))
         return Truths.leaf(holds, (value, part))
 
@@ -149,7 +165,10 @@ def _cidr_match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     known = tuple(text for text in networks if text is not None)
     if len(known) < len(networks):
         return NOTHING
-    return Truths.leaf(tree.Cidr(value, known), (value,))
+    found = tree.Cidr(value, known)
+    if lowering.settings.endgame:
+        return Truths.certain(found)
+    return Truths.leaf(found, (value,))
 
 
 def _array_search(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
@@ -157,7 +176,14 @@ def _array_search(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     array = lowering.names.array(searched)
     with lowering.names.bound(variable, array) as name:
         holds = lowering.condition(condition)
+    if lowering.settings.endgame:
+        return Truths.certain(_some(tree.ElementCount(array, name, holds)))
     return Truths.leaf(tree.AnyElement(array, name, holds), (array,))
+
+
+def _some(count: tree.ElementCount) -> tree.Predicate:
+    """Return whether there are such elements: in a list, that is, and not in a single value."""
+    return tree.Comparison(tree.ComparisonOperator.GREATER, count, tree.Literal(0))
 
 
 def _array_contains(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
@@ -168,7 +194,8 @@ def _array_contains(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         tree.comparison(tree.ComparisonOperator.EQUAL, array, choice, fold=fold)
         for choice in lowering.each(choices, lowering.value)
     ]
-    return Truths.leaf(tree.any_of(terms), (array,))
+    in_list = _some(tree.ElementCount(array, "", tree.ALWAYS))
+    return Truths.leaf(tree.all_of((in_list, tree.any_of(terms))), (array,))
 
 
 def _array_count(lowering: ExpressionLowering, node: syntax.Call) -> tree.ElementCount:
@@ -180,15 +207,30 @@ def _array_count(lowering: ExpressionLowering, node: syntax.Call) -> tree.Elemen
 
 def _wildcard(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     value = lowering.value(node.arguments[0])
-    texts = [_text(lowering, argument) for argument in node.arguments[1:]]
-    return Truths.leaf(wildcard(value, texts, fold=lowering.settings.fold), (value,))
+    texts = lowering.each(node.arguments[1:], lambda argument: _text(lowering, argument))
+    return endgame_wildcard(value, texts, fold=lowering.settings.fold)
 
 
 def _match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
-    value = lowering.value(node.arguments[0])
-    patterns = [lowering.regex(_text(lowering, a), a) for a in node.arguments[1:]]
-    regex = tree.Regex(value, tuple(dict.fromkeys(patterns)), lowering.settings.fold)
-    return Truths.leaf(regex, (value,))
+    def pattern(argument: syntax.Expression) -> str:
+        text = _text(lowering, argument)
+        lowering.regex(text, argument)
+        return lowering.regex(matching_where_a_text_begins(text), argument)
+
+    value, *patterns = _field_first(node.arguments)
+    found = lowering.value(value)
+    expressions = lowering.each(patterns, pattern)
+    return endgame_match(found, expressions, fold=lowering.settings.fold)
+
+
+def _field_first(arguments: Sequence[syntax.Expression]) -> Sequence[syntax.Expression]:
+    """Return the arguments of `match`, which old rules write the other way round."""
+    match arguments:
+        case [syntax.Literal(value=str()) as pattern, value] if not isinstance(
+            value, syntax.Literal
+        ):
+            return (value, pattern)
+    return arguments
 
 
 def _text(lowering: ExpressionLowering, argument: syntax.Expression) -> str:

@@ -281,6 +281,9 @@ class Names:
         path = _without_positions(parts)
         if path in schema.fields or node.optional or path in self._extra:
             return
+        above = schema.field(_without_positions(parts[:-1]))
+        if self._settings.endgame and above is not None and above.type is FieldType.KEYWORD:
+            return  # `subtype.create`, which `text_choice` is about
         near = path.lower() if path.lower() in _CONSTANTS else None
         if not schema.fields:
             if near is not None:

@@ -41,6 +41,12 @@ class Truths:
         return cls(holds, all_of((negation(holds), negation(unknown))), unknown)
 
     @classmethod
+    def among(cls, holds: Predicate, candidates: Predicate) -> Truths:
+        """Return a test that is null except where `candidates` holds."""
+        fails = all_of((candidates, negation(holds)))
+        return cls(holds, fails, negation(any_of((holds, fails))))
+
+    @classmethod
     def certain(cls, holds: Predicate) -> Truths:
         """Return a test that is never null."""
         return cls(holds, negation(holds), NEVER)
