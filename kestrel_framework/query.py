@@ -1,8 +1,8 @@
 """Search finished files of events with one rule.
 
-A search uses the matcher and the tracker of the detector; what it adds is that
-all events are there: they are sorted first, and results come in the order of
-the rule's language, pass its pipes, and are cut to a size.
+A search uses the stages of the detector; what it adds is that all events are there:
+they are sorted first, and results come in the order of the rule's language, pass its
+pipes, and are cut to a size.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kestrel_framework._pipeline.flow import (
     ordinal,
     targets_of,
 )
+from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
 from kestrel_framework._pipeline.row_decoder import RowDecoder
 from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework._pipeline.sequence_tracker import (
@@ -29,6 +30,7 @@ from kestrel_framework._query_pipes import Result, piped
 from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document, Event, EventBatch, EventSettings
 from kestrel_framework.predicate import Field
+from kestrel_framework.predicate_traversal import lineages_of
 from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
 from kestrel_framework.schema import FieldType, SchemaRegistry
 from kestrel_framework.values import Scalar, format_timestamp
@@ -64,7 +66,8 @@ def search(
     """Return what `rule` finds in `documents`.
 
     Events are sorted by timestamp, then tiebreaker; equal ones keep their order. A sample
-    has no order in time, and takes the events as they are given. Events and sequences are
+    has no order in time, and takes the events as they are given, except that lineage is always
+    known from the events before. Events and sequences are
     found in the order of their last events, samples in ascending order of their keys,
     null first. They pass the pipes of the rule from left to right; `size` comes last.
 
@@ -80,8 +83,8 @@ def search(
         report: Told of each oddity of the events, such as a missing timestamp.
 
     Raises:
-        RuleError: the rule has a program (a search runs expressions only) or a pipe that no
-            search knows.
+        RuleError: the rule has a program (a search runs expressions only), a pipe that no
+            search knows or that asks for lineage, or makes no sense.
         ValueError: a limit is below zero.
     """
     if size is not None and size < 0:
@@ -91,6 +94,10 @@ def search(
     if any(isinstance(condition, Program) for condition in rule.body.conditions):
         problem = "a search runs expressions; this rule has a program written by hand"
         raise RuleError(problem, rule.location, rule_id=rule.rule_id)
+    for pipe in rule.pipes:
+        if any(not isinstance(part, int) and lineages_of(part) for part in pipe.arguments):
+            problem = f"the pipe `{pipe.name}` cannot ask for lineage; the condition can"
+            raise RuleError(problem, rule.location, rule_id=rule.rule_id)
     completions = _completions(
         rule,
         documents,
@@ -120,9 +127,12 @@ def _completions(
     targets = targets_of(rules)
     batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
     rows = RowDecoder(settings, schema, report).rows(batch)
-    if not isinstance(rule.body, SampleRule):
-        rows.sort(key=lambda row: ordinal(row.event()))
-    candidates = RuleMatcher(targets, schema).candidates(rows)
+    rows.sort(key=lambda row: ordinal(row.event()))
+    lineage = ProcessLineage(rules, targets, LineageLimits.unlimited(), report)
+    proposed = RuleMatcher((*targets, *lineage.queries), schema).candidates(rows)
+    candidates = lineage.decide(rows, proposed)
+    if isinstance(rule.body, SampleRule):
+        candidates.sort(key=lambda candidate: candidate.row.offset)
     if isinstance(rule.body, EventRule):
         return [_single(candidate) for candidate in candidates]
     tracker = SequenceTracker(rules, targets, TrackerLimits.unlimited(), samples_per_key)

@@ -21,7 +21,13 @@ from kestrel_framework.predicate import (
     Field,
     Predicate,
 )
-from kestrel_framework.predicate_traversal import depth, fields_of, steps_of, with_fields
+from kestrel_framework.predicate_traversal import (
+    depth,
+    fields_of,
+    lineages_of,
+    steps_of,
+    with_fields,
+)
 from kestrel_framework.rule import Condition, Program
 from kestrel_framework.schema import FieldType
 
@@ -40,7 +46,8 @@ class NativeEvaluator:
         """Return `condition` ready to be asked about rows of `fields`.
 
         Raises:
-            RuleError: it is a program, reads a field that is not declared, or earlier steps.
+            RuleError: it is a program, reads a field that is not declared or earlier steps, or
+                asks for lineage.
             ResourceLimitError: it nests deeper than `MAX_DEPTH`.
         """
         del limits
@@ -52,6 +59,8 @@ class NativeEvaluator:
             raise ResourceLimitError(f"the condition nests deeper than {MAX_DEPTH} levels")
         if steps_of(condition):
             raise RuleError("a condition on earlier steps cannot be evaluated for one event")
+        if lineages_of(condition):
+            raise RuleError("a condition that asks for lineage cannot be evaluated for one event")
         undeclared = sorted(fields_of(condition) - fields.keys())
         if undeclared:
             raise RuleError(f"the condition reads `{undeclared[0]}`, which is not declared")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
 from kestrel_framework.interpreter import split_path
-from kestrel_framework.predicate import Field, FieldLike, StepField
-from kestrel_framework.predicate_traversal import fields_of, walk
+from kestrel_framework.predicate import Field, FieldLike, Lineage, Node, Predicate, StepField
+from kestrel_framework.predicate_traversal import children, fields_of, walk
 from kestrel_framework.rule import JoinKey, Program, RolloutMode, Rule, RuleSet, Step
 from kestrel_framework.schema import FieldType
 from kestrel_framework.values import Scalar, fold_case, format_timestamp
@@ -73,12 +73,25 @@ def _fields_of_step(
     if isinstance(condition, Program):
         paths = filtered | set(condition.fields)
         if condition.prefilter is not None:
-            paths |= fields_of(condition.prefilter)
+            paths |= _fields_of_event(condition.prefilter)
     else:
-        paths = filtered | fields_of(condition)
+        paths = filtered | _fields_of_event(condition)
     for key in step.keys:
         paths |= fields_of(key.value)
     return tuple((path, split_path(path)) for path in sorted(paths))
+
+
+def _fields_of_event(predicate: Predicate) -> set[str]:
+    """Return the paths read of the event itself, not of those that lineage leads to."""
+    found = set()
+    waiting: list[Node] = [predicate]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Field):
+            found.add(node.path)
+        of_event = (node.process, node.parent) if isinstance(node, Lineage) else children(node)
+        waiting.extend(of_event)
+    return found
 
 
 def _is_date(key: JoinKey) -> bool:

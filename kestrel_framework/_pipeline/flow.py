@@ -17,6 +17,9 @@ from kestrel_framework.values import Scalar
 UNTIL: Final = -1
 """The step number of an `until`."""
 
+QUERY: Final = -2
+"""The step number of a query inside a `Lineage`."""
+
 
 @attrs.define(eq=False)
 class Row:
@@ -54,11 +57,11 @@ def ordinal(event: Event) -> Ordinal:
 
 @attrs.frozen
 class Target:
-    """One condition to match: an event rule, a step, a filter, or an `until` (`UNTIL`).
+    """One condition to match: an event rule, a step, a filter, an `until` or a query.
 
-    `rule` counts in the rule set. All targets of a rule set are numbered, and
-    compiled, together. `prevents` marks what ends or rules out a sequence: an
-    `until` or a missing step.
+    `rule` counts in the rule set, `step` in the rule, except for `UNTIL` and `QUERY`. All
+    targets of a rule set are numbered, and compiled, together. `prevents` marks
+    what ends or rules out a sequence: an `until` or a missing step.
     """
 
     rule: int
@@ -69,7 +72,10 @@ class Target:
 
 
 def targets_of(rules: RuleSet) -> tuple[Target, ...]:
-    """Return every condition of a rule set; the place in the tuple is the target's number."""
+    """Return every condition of a rule set; the place in the tuple is the target's number.
+
+    The queries inside them are not among these: they come after.
+    """
     targets = []
     for index, rule in enumerate(rules):
         for number, step in enumerate(rule.steps):

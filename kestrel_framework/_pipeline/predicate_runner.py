@@ -19,7 +19,7 @@ from kestrel_framework.interfaces import (
 )
 from kestrel_framework.interpreter import entries, has_list
 from kestrel_framework.predicate import Field, field
-from kestrel_framework.predicate_traversal import steps_of, walk
+from kestrel_framework.predicate_traversal import lineages_of, steps_of, walk
 from kestrel_framework.rule import Condition, Program
 from kestrel_framework.schema import SchemaRegistry
 
@@ -39,12 +39,13 @@ class _Asked:
 class PredicateRunner:
     """Confirms candidates.
 
-    Programs are always asked, and under another runtime than native every condition.
+    Programs are always asked, and under another runtime than native every condition that
+    one event decides: what also reads earlier steps is left to the tracker, and where a
+    condition asks for lineage, the kernel's own verdict counts.
 
     An evaluation that fails is reported and never counts as "does not hold": it takes
     its candidate out, but where the target prevents alerts (an `until`, a missing
-    step), it counts as held, so that no alert is invented. A condition that reads
-    earlier steps is left to the tracker.
+    step), it counts as held, so that no alert is invented.
 
     Args:
         targets: The conditions, as the matcher numbers them.
@@ -106,7 +107,7 @@ class PredicateRunner:
             missing = refused.get(place, ())
             targets = [number for number in candidate.targets if number not in missing]
             if targets:
-                confirmed.append(Candidate(candidate.row, targets))
+                confirmed.append(Candidate(candidate.row, targets, candidate.lineage))
         return confirmed
 
     def _verdicts(self, asked: _Asked, rows: Sequence[Row]) -> list[bool]:
@@ -152,10 +153,11 @@ def _outcomes(loaded: LoadedPredicate, rows: Sequence[Sequence[FieldValue]]) -> 
 
 
 def _deciding_runtime(condition: Condition, runtime: str) -> str | None:
-    """Return the runtime to ask, or None where the matcher's or the tracker's verdict counts."""
+    """Return the runtime to ask, or None where the verdict of another stage counts."""
     if isinstance(condition, Program):
         return condition.runtime
-    return None if runtime == NATIVE or steps_of(condition) else runtime
+    needs_other_events = steps_of(condition) or lineages_of(condition)
+    return None if runtime == NATIVE or needs_other_events else runtime
 
 
 def _fields_seen(condition: Condition, schema: SchemaRegistry) -> dict[str, Field]:

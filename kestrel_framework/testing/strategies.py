@@ -31,6 +31,8 @@ from kestrel_framework.predicate import (
     Field,
     FieldLike,
     IsNull,
+    Lineage,
+    LineageRelation,
     Literal,
     Membership,
     Not,
@@ -46,6 +48,7 @@ from kestrel_framework.predicate import (
     comparison,
     membership,
 )
+from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import FieldType
 from kestrel_framework.values import Scalar
 
@@ -56,6 +59,15 @@ NAMES: Final = ("a", "b", "c", "k", "l", "m")
 VARIABLES: Final = ("x", "y")
 STEPS: Final = 3
 """Drawn step references are below this; one more than there are steps is worth drawing too."""
+
+EVENT_TYPES: Final = (ANY_EVENT, frozenset(("a",)), frozenset(("a", "ab")))
+"""The event types that drawn `Lineage` nodes look at."""
+
+PROCESS_FIELDS: Final = (
+    (Field("a.b"), Field("a.c")),
+    (Field("b"), Field("l.k", FieldType.KEYWORD)),
+)
+"""What tells processes apart for drawn `Lineage` nodes, and names their parents."""
 
 _TELLING_TEXTS: Final = (
     "", "a", "A", "ab", "AB", "aB.exe", "abc", "İ", "i", "ı", "ß", "ẞ", "SS", "ſ", "s", "\u212a",
@@ -190,24 +202,31 @@ def values(  # noqa: D417 - hypothesis gives `draw`
 
 @st.composite
 def predicates(  # noqa: D417 - hypothesis gives `draw`
-    draw: st.DrawFn, *, variables: Sequence[str] = (), steps: int = 0, max_leaves: int = 8
+    draw: st.DrawFn,
+    *,
+    variables: Sequence[str] = (),
+    steps: int = 0,
+    lineage: int = 0,
+    max_leaves: int = 8,
 ) -> Predicate:
     """Predicates of every kind of node, quantifiers inside quantifiers among them.
 
     Args:
         variables: The variables that quantifiers around the predicate bind.
         steps: How many earlier steps a `StepField` may refer to.
+        lineage: How deep `Lineage` nodes may stand in each other.
         max_leaves: How large the trees get, roughly.
     """
-    return draw(_predicates((*variables, *VARIABLES), steps, max_leaves))
+    return draw(_predicates((*variables, *VARIABLES), steps, lineage, max_leaves))
 
 
 @cache
 def _predicates(
-    bound: tuple[str, ...], steps: int, max_leaves: int
+    bound: tuple[str, ...], steps: int, lineage: int, max_leaves: int
 ) -> st.SearchStrategy[Predicate]:
+    leaves = _leaves(bound, steps)
     return st.recursive(
-        _leaves(bound, steps),
+        leaves | lineages(nested=lineage - 1) if lineage else leaves,
         lambda inner: st.one_of(
             st.lists(inner, max_size=4).map(lambda terms: And(tuple(terms))),
             st.lists(inner, max_size=4).map(lambda terms: Or(tuple(terms))),
@@ -216,6 +235,20 @@ def _predicates(
             st.builds(_truth_leaf, inner, inner, st.booleans()),
         ),
         max_leaves=max_leaves,
+    )
+
+
+@cache
+def lineages(*, nested: int = 0) -> st.SearchStrategy[Lineage]:
+    """`Lineage` nodes, with up to so many inside each other in them."""
+    return st.builds(
+        lambda relation, event_types, predicate, fields: Lineage(
+            relation, event_types, predicate, *fields
+        ),
+        st.sampled_from(list(LineageRelation)),
+        st.sampled_from(EVENT_TYPES),
+        _predicates(VARIABLES, 0, nested, 3),
+        st.sampled_from(PROCESS_FIELDS),
     )
 
 

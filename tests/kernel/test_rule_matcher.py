@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import time
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.flow import Row, Target
-from kestrel_framework._pipeline.rule_matcher import RuleMatcher, needs_steps
+from kestrel_framework._pipeline.over_approximation import decided_by_lineage
+from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework.event import Document
 from kestrel_framework.functions import Function
 from kestrel_framework.interpreter import holds
@@ -40,6 +42,7 @@ from kestrel_framework.predicate import (
     Value,
     Wildcard,
 )
+from kestrel_framework.predicate_traversal import lineages_of
 from kestrel_framework.rule import ANY_EVENT, Condition, Program
 from kestrel_framework.schema import FieldType, SchemaRegistry
 from kestrel_framework.testing.strategies import documents, predicates, step_documents, texts
@@ -179,19 +182,31 @@ class TestOverApproximation:
         ]
         assert matched(conditions, {"a": "y"}) == [2, 3]
         assert matched(conditions, {"a": "x"}) == [0, 1, 2, 3]
-        targets = [Target(0, 0, ANY_EVENT, condition) for condition in (same, other)]
-        assert [needs_steps(target) for target in targets] == [True, False]
 
-    @settings(max_examples=300, deadline=None)
-    @given(predicates(steps=3), documents(), step_documents())
+    @settings(max_examples=400, deadline=None)
+    @given(predicates(steps=3, lineage=2), documents(), step_documents(), st.randoms())
     def test_nothing_that_may_hold_is_lost(
         self,
         condition: Predicate,
         document: dict[str, object],
         steps: tuple[dict[str, object] | None, ...],
+        random: Random,
     ) -> None:
-        if holds(condition, document, steps):
+        lineage = [node for node in lineages_of(condition) if random.random() < 0.5]
+        if holds(condition, document, steps, lineage=lineage):
             assert matched([condition], document) == [0]
+            left = decided_by_lineage(condition)
+            assert holds(left, document, lineage=lineage)
+
+    @settings(max_examples=400, deadline=None)
+    @given(predicates(lineage=2), documents(), st.randoms())
+    def test_with_what_is_left_for_lineage_to_decide_it_is_exact(
+        self, condition: Predicate, document: dict[str, object], random: Random
+    ) -> None:
+        lineage = [node for node in lineages_of(condition) if random.random() < 0.5]
+        proposed = bool(matched([condition], document))
+        left = holds(decided_by_lineage(condition), document, lineage=lineage)
+        assert (proposed and left) == holds(condition, document, lineage=lineage)
 
 
 class TestAttacks:

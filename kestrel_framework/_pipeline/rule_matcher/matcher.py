@@ -8,14 +8,13 @@ from typing import Final, TypeAlias
 import attrs
 
 from kestrel_framework._pipeline.flow import Candidate, Row, Target
+from kestrel_framework._pipeline.over_approximation import decided_by_event
 from kestrel_framework._pipeline.rule_matcher.field_index import Anchor, best_anchors
-from kestrel_framework._pipeline.rule_matcher.over_approximation import decided_by_event
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.row_cells import Cells, CellTable
 from kestrel_framework.event import Document
 from kestrel_framework.predicate import NEVER, Predicate
-from kestrel_framework.predicate_traversal import steps_of
-from kestrel_framework.rule import ANY_EVENT, Program
+from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.values import Scalar
 
@@ -46,8 +45,8 @@ class RuleMatcher:
     """Tests all conditions of a rule set together.
 
     What it returns over-approximates in two cases: of a `Program` it decides only the
-    prefilter, and a leaf that reads an earlier step's event counts as held
-    (`needs_steps`). Otherwise it is exact. Generated code, and so not picklable.
+    prefilter, and a leaf that reads an earlier step's event, or asks for lineage, counts
+    as held. Otherwise it is exact. Generated code, and so not picklable.
 
     Args:
         targets: The conditions; their places are their numbers.
@@ -140,15 +139,6 @@ class RuleMatcher:
         }
         code_text = _described(event_types, members, names, anchors, code)
         return _Group(event_types, tuple(frozen.items()), tuple(always), code_text)
-
-
-def needs_steps(target: Target) -> bool:
-    """Say whether a target's condition also depends on the events of earlier steps.
-
-    For such a target a candidate is only a proposal: the tracker asks
-    `interpreter.holds` with the events it has bound.
-    """
-    return not isinstance(target.condition, Program) and bool(steps_of(target.condition))
 
 
 def _described(

@@ -1,0 +1,252 @@
+"""The stage: follows all events, and decides what conditions ask of lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from kestrel_framework._pipeline.flow import Candidate, Problem, Row, Target
+from kestrel_framework._pipeline.over_approximation import decided_by_lineage, expression_of
+from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
+from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
+from kestrel_framework._pipeline.process_lineage.process_ids import ProcessIdReader
+from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
+from kestrel_framework._pipeline.process_lineage.queries import (
+    QueryTable,
+    TreeFields,
+    outer_lineages,
+    tree_name,
+)
+from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
+from kestrel_framework.interpreter import holds
+from kestrel_framework.predicate import Lineage, LineageRelation, Predicate
+from kestrel_framework.rule import RuleSet
+
+_Processes: TypeAlias = Sequence[Process | None]
+"""The process of an event in each tree."""
+
+
+@attrs.frozen
+class _Relation:
+    """A `Lineage` node, and where its answer stands."""
+
+    node: Lineage
+    tree: int
+    bit: int
+
+
+@attrs.frozen
+class _Asked:
+    """A condition that asks for lineage: what it asks for, and what is left to decide then."""
+
+    relations: tuple[_Relation, ...]
+    remaining: Predicate
+
+
+class ProcessLineage:
+    """Decides the `Lineage` nodes of a rule set, from the events that came before.
+
+    Every different query inside such a node is a condition for the matcher, whose number comes
+    after those of the rules. Where no rule asks for lineage there are none, and nothing
+    costs anything. Events are given in their order; however they are cut into calls,
+    the answers are the same.
+
+    Args:
+        rules: The rule set.
+        targets: Its conditions, as `targets_of` numbers them.
+        limits: How much to remember.
+        report: Told of each event that has no process where one is needed, and of odd ids.
+
+    Raises:
+        RuleError: a rule asks for lineage where it cannot be known.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        targets: Sequence[Target],
+        limits: LineageLimits | None = None,
+        report: Callable[[Problem], None] | None = None,
+    ) -> None:
+        self.statistics = LineageStatistics()
+        self._limits = limits or LineageLimits()
+        self._report = report or (lambda problem: None)
+        self._table = QueryTable(rules, targets)
+        self._trees = [self._tree(fields) for fields in self._table.trees]
+        self._tree_names = [tree_name(fields) for fields in self._table.trees]
+        self._first_query = len(targets)
+        conditions = [target.condition for target in (*targets, *self.queries)]
+        self._asked: dict[int, _Asked] = {}
+        for number, condition in enumerate(conditions):
+            nodes = outer_lineages(expression_of(condition))
+            if nodes:
+                relations = tuple(self._relation(node) for node in nodes)
+                self._asked[number] = _Asked(relations, decided_by_lineage(condition))
+        self._concerned = self._asked.keys() | range(len(targets), len(conditions))
+
+    @property
+    def queries(self) -> tuple[Target, ...]:
+        """The conditions that the matcher has to test beside those of the rules."""
+        return tuple(query.target for query in self._table.queries)
+
+    def decide(self, rows: Sequence[Row], candidates: list[Candidate]) -> list[Candidate]:
+        """Learn from `rows`, and return the candidates that are left, in order.
+
+        Args:
+            rows: All events, in order.
+            candidates: What the matcher says of them.
+
+        Returns:
+            The candidates without the targets whose lineage does not hold, and without the
+            queries. Conditions that also read earlier steps are kept where they may hold.
+        """
+        if not self._trees:
+            return candidates
+        left = []
+        trees = self._trees
+        coming = iter(candidates)
+        candidate = next(coming, None)
+        for row in rows:
+            processes = [tree.see(row) for tree in trees]
+            if candidate is None or candidate.row is not row:
+                continue
+            if not self._concerned.isdisjoint(candidate.targets):
+                candidate = self._decided(candidate, processes)
+            if candidate.targets:
+                left.append(candidate)
+            candidate = next(coming, None)
+        return left
+
+    def dump(self) -> LineageState:
+        """Return everything remembered."""
+        trees = [
+            TreeState(name, self._table.of_tree(number), tuple(tree.processes()))
+            for number, (name, tree) in enumerate(zip(self._tree_names, self._trees, strict=True))
+        ]
+        return LineageState(trees, self.statistics)
+
+    def load(self, state: LineageState) -> None:
+        """Take over a state, also of another rule set, instead of the present one.
+
+        Trees and queries that this rule set has go on; the rest is left out.
+        """
+        counted = self.statistics
+        counted.evicted_unmarked = state.statistics.evicted_unmarked
+        counted.evicted_marked = state.statistics.evicted_marked
+        counted.long_ids = state.statistics.long_ids
+        counted.cut_walks = state.statistics.cut_walks
+        known = {tree.name: tree for tree in state.trees}
+        for number, (name, tree) in enumerate(zip(self._tree_names, self._trees, strict=True)):
+            before = known.get(name)
+            tree.fill([] if before is None else _translated(before, self._table.of_tree(number)))
+
+    def _decided(self, candidate: Candidate, processes: _Processes) -> Candidate:
+        """Mark the event's processes, and return the candidate with the targets that may hold."""
+        decision = _Decision(candidate.row, self._trees, processes)
+        # The numbers of queries are such that one comes after those inside it.
+        for number in candidate.targets:
+            if number >= self._first_query and decision.holds(self._asked.get(number)):
+                query = self._table.queries[number - self._first_query]
+                decision.mark(query.tree, query.bit)
+        targets = [
+            number
+            for number in candidate.targets
+            if number < self._first_query and decision.holds(self._asked.get(number))
+        ]
+        for tree in sorted(decision.without_process):
+            self._report_missing(candidate.row, self._trees[tree])
+        return Candidate(candidate.row, targets, frozenset(decision.lineage))
+
+    def _report_missing(self, row: Row, tree: ProcessTree) -> None:
+        problem = f"the event has no `{tree.process_path}`, so that no lineage is known for it"
+        self._report(Problem("no_process_id", problem, f"{row.stream}#{row.offset}", skipped=False))
+
+    def _relation(self, node: Lineage) -> _Relation:
+        query = self._table.of(node)
+        return _Relation(node, query.tree, query.bit)
+
+    def _tree(self, fields: TreeFields) -> ProcessTree:
+        process, parent = (
+            ProcessIdReader(field, self._report, self.statistics) for field in fields
+        )
+        return ProcessTree(process, parent, self._limits, self.statistics)
+
+
+class _Decision:
+    """What is decided about one event.
+
+    Attributes:
+        lineage: The nodes that are known to hold.
+        without_process: The trees in which the event has no process, of those it was needed in.
+    """
+
+    def __init__(self, row: Row, trees: Sequence[ProcessTree], processes: _Processes) -> None:
+        self.lineage: set[Lineage] = set()
+        self.without_process: set[int] = set()
+        self._row = row
+        self._trees = trees
+        self._processes = processes
+        self._answers: dict[tuple[int, LineageRelation], int] = {}
+
+    def mark(self, tree: int, bit: int) -> None:
+        """Note that the event satisfies a query."""
+        process = self._processes[tree]
+        if process is None:
+            self.without_process.add(tree)
+        else:
+            self._trees[tree].mark(process, bit)
+            self._answers.clear()
+
+    def holds(self, asked: _Asked | None) -> bool:
+        """Say whether a condition may hold, which the matcher proposes; None asks for nothing."""
+        if asked is None:
+            return True
+        for relation in asked.relations:
+            if self._related(relation.tree, relation.node.relation) & relation.bit:
+                self.lineage.add(relation.node)
+        return holds(asked.remaining, self._row.document, lineage=self.lineage)
+
+    def _related(self, tree: int, relation: LineageRelation) -> int:
+        """Return the queries that events of the related processes satisfied, as a mask."""
+        process = self._processes[tree]
+        if process is None:
+            self.without_process.add(tree)
+            return 0
+        answer = self._answers.get((tree, relation))
+        if answer is None:
+            match relation:
+                case LineageRelation.EVENT:
+                    answer = process.own
+                case LineageRelation.CHILD:
+                    answer = self._trees[tree].of_parent(process)
+                case LineageRelation.DESCENDANT:
+                    answer = self._trees[tree].of_ancestors(process)
+            self._answers[tree, relation] = answer
+        return answer
+
+
+def _translated(state: TreeState, queries: Sequence[str]) -> Sequence[Process]:
+    """Return the processes with their marks as bits of other queries."""
+    if tuple(queries) == state.queries:
+        return state.processes
+    new_bits = {digest: 1 << number for number, digest in enumerate(queries)}
+    bits = [new_bits.get(digest, 0) for digest in state.queries]
+    known: dict[int, int] = {}
+
+    def translate(mask: int) -> int:
+        if mask not in known:
+            known[mask] = sum(bit for number, bit in enumerate(bits) if mask >> number & 1)
+        return known[mask]
+
+    return [
+        Process(
+            process.id,
+            process.parent,
+            translate(process.own),
+            translate(process.of_parent),
+            translate(process.inherited),
+        )
+        for process in state.processes
+    ]
