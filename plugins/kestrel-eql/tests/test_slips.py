@@ -28,6 +28,7 @@ from kestrel_framework.errors import RuleError
         ("any where cidrMatch(a, 10.0.0.0/8)", "an address or a network is a text in quotes"),
         ("any where a[-1] == 1", "a position is a whole number from 0"),
         ("any where a\u00a0== 1", "delete this character, which cannot be seen"),
+        ("[any where b] [any where b]", "several events are a `sequence`"),
         ("any where child of (any where b)", "an event stands in `[...]`"),
         ("sequence by a any where b, any where c", "an event stands in `[...]`"),
         ("sequence by a [any where b] then [any where b]", "nothing stands between steps"),

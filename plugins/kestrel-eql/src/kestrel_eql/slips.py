@@ -108,6 +108,8 @@ def _hint_of_sequence(found: str, accepted: AbstractSet[str], before: str) -> st
     first = before.split(maxsplit=1)[0] if before.strip() else ""
     if first != first.lower() and first.lower() in _MANY_EVENTS:
         return f"key words are in lower case: `{first.lower()}`"
+    if found == "[" and "SEQUENCE" in accepted:
+        return "several events are a `sequence`, or a `sample`"
     if found in ("maxspan", "runs"):
         comma = before.rstrip().endswith("with")
         return "leave out the `,` before `with`" if comma else f"write `with {found}=...`"
