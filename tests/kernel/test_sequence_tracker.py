@@ -1,21 +1,10 @@
-"""Each rule of the sequence semantics by hand, and all of them against a brute-force search."""
+"""Each rule of the semantics of sequences by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import (
-    UNTIL,
-    Candidate,
-    Completion,
-    Row,
-    targets_of,
-)
+from kestrel_framework._pipeline.flow import Candidate, Row, targets_of
 from kestrel_framework._pipeline.sequence_tracker import (
     EndReason,
     SequenceTracker,
@@ -27,112 +16,39 @@ from kestrel_framework.predicate import (
     Comparison,
     ComparisonOperator,
     Field,
+    Lineage,
+    LineageRelation,
     Predicate,
     StepField,
+    all_of,
+    any_of,
+    negation,
 )
 from kestrel_framework.rule import (
     ANY_EVENT,
     EventRule,
     JoinKey,
+    JoinRule,
     Rule,
+    RuleBody,
     RuleMetadata,
     RuleSet,
     SampleRule,
     SequenceRule,
     Step,
 )
-
-KEY = JoinKey(Field("key"))
-
-
-@attrs.frozen
-class Shape:
-    """A sequence in short: `A`, `!M` and `B=` (whose `v` is that of the first step that waits)."""
-
-    steps: tuple[str, ...]
-    maxspan: int | None = None
-    until: str = ""
-    keys: tuple[JoinKey, ...] = (KEY,)
-
-    @property
-    def first(self) -> int:
-        """The first step that waits for an event."""
-        return next(n for n, text in enumerate(self.steps) if not text.startswith("!"))
-
-    def rule(self, rule_id: str = "shape") -> Rule:
-        steps = tuple(self._step(text) for text in self.steps)
-        until = self._step(self.until) if self.until else None
-        return Rule(RuleMetadata(rule_id), SequenceRule(steps, self.maxspan, until))
-
-    def _step(self, text: str) -> Step:
-        condition: Predicate = ALWAYS
-        if text.endswith("="):
-            here, first = Field("v"), StepField(self.first, "v")
-            condition = Comparison(ComparisonOperator.EQUAL, here, first)
-        return Step(ANY_EVENT, condition, self.keys, missing=text.startswith("!"))
-
-
-@attrs.frozen
-class Seen:
-    """An event in short: when, which letters it satisfies, its key and its value."""
-
-    time: int
-    letters: str
-    key: object = 1
-    v: int = 0
-    tiebreaker: int | None = None
-
-
-def candidates(events: Sequence[Seen], rule: Rule, texts: dict[int, str]) -> list[Candidate]:
-    found = []
-    for offset, event in enumerate(events):
-        document = {"n": offset, "key": event.key, "v": event.v}
-        row = Row(document, frozenset(), event.time, "s", offset, event.tiebreaker)
-        numbers = [
-            number
-            for number, target in enumerate(targets_of(RuleSet([rule])))
-            if texts[target.step].strip("!=") in event.letters
-        ]
-        if numbers:
-            found.append(Candidate(row, numbers))
-    return found
-
-
-def texts_of(shape: Shape) -> dict[int, str]:
-    return {**dict(enumerate(shape.steps)), UNTIL: shape.until}
-
-
-def tracker_for(
-    rule: Rule, limits: TrackerLimits | None = None, samples_per_key: int | None = None
-) -> SequenceTracker:
-    rules = RuleSet([rule])
-    return SequenceTracker(rules, targets_of(rules), limits, samples_per_key)
-
-
-def numbers_of(completions: Sequence[Completion]) -> list[list[int | None]]:
-    return [
-        [None if event is None else event.identity.offset for event in completion.events]
-        for completion in completions
-    ]
-
-
-def track(
-    shape: Shape, events: Sequence[Seen], limits: TrackerLimits | None = None
-) -> list[list[int | None]]:
-    rule = shape.rule()
-    tracker = tracker_for(rule, limits)
-    done = tracker.advance(candidates(events, rule, texts_of(shape)))
-    return numbers_of(done + tracker.finish())
-
-
-def stream(text: str) -> list[Seen]:
-    """Read `A0 B5 AB7`: letters and time."""
-    events = []
-    for word in text.split():
-        letters = word.rstrip("0123456789")
-        events.append(Seen(int(word[len(letters) :]), letters))
-    return events
-
+from sequence_shapes import (
+    FOLDED_KEY,
+    KEY,
+    Seen,
+    Shape,
+    candidates,
+    numbers_of,
+    stream,
+    texts_of,
+    track,
+    tracker_for,
+)
 
 _: None = None
 CASES = {
@@ -170,6 +86,33 @@ CASES = {
     "until with a middle event": ("A B C", None, "U", "A0 BU1 C2", [[0, 1, 2]]),
     "until at the same time but later": ("A B", None, "U", "A0 U0 B0", []),
     "until ends all stages": ("A B C", None, "U", "A0 B1 A2 U3 B4 C5", []),
+    # until, where it comes first
+    "the completing event ends it": ("A B", None, "^U", "A0 BU1 B2", []),
+    "a middle event ends it": ("A B C", None, "^U", "A0 BU1 C2", []),
+    "what an event begins stays": ("A B", None, "^U", "A0 AU1 B2", [[1, 2]]),
+    # forks
+    "a fork goes on again": ("A B+", None, "", "A0 B1 B2", [[0, 1], [0, 2]]),
+    "a fork in the middle": ("A B+ C", None, "", "A0 B1 C2 B3 C4", [[0, 1, 2], [0, 3, 4]]),
+    "a fork replaces where it comes to": ("A B+ C", None, "", "A0 B1 B2 C3", [[0, 2, 3]]),
+    "a step after a fork consumes": ("A B+ C", None, "", "A0 B1 C2 C3", [[0, 1, 2]]),
+    "forks of forks": (
+        "A B+ C+",
+        None,
+        "",
+        "A0 B1 C2 C3 B4 C5",
+        [[0, 1, 2], [0, 1, 3], [0, 4, 5]],
+    ),
+    "a fork is one step for an event": ("A B+ B+", None, "", "A0 B1 B2", [[0, 1, 2]]),
+    "a new beginning replaces the original": ("A B+", None, "", "A0 B1 A2 B3", [[0, 1], [2, 3]]),
+    "a fork that comes too late consumes": ("A B+", 5, "", "A0 B6 B6", []),
+    "a fork has the time of its first event": ("A B+ C", 5, "", "A0 B4 C6", []),
+    "until ends the original and the copy": ("A B+ C", None, "U", "A0 B1 U2 B3 C4", []),
+    "until with the event of a fork": ("A B+ C", None, "U", "A0 BU1 C2 B3 C4", [[0, 1, 2]]),
+    "the first step cannot fork": ("A+ B", None, "", "A0 B1 B2", [[0, 1]]),
+    "a gap is that of each copy": ("A !M B+", 9, "", "A0 B1 M2 B3 A4 B5", [[0, _, 1], [4, _, 5]]),
+    "a contradicted copy replaces": ("A !M B+ C", 9, "", "A0 B1 M2 B3 C4", []),
+    "a copy stays contradicted": ("A !M B C+", 9, "", "A0 M1 B2 C3 C4", []),
+    "copies wait": ("A B+ !M", 5, "", "A0 B1 B2 M6", [[0, 1, _], [0, 2, _]]),
     # missing events
     "gap": ("A !M B", 9, "", "A0 M1 B2", []),
     "gap without": ("A !M B", 9, "", "A0 B2", [[0, _, 1]]),
@@ -207,7 +150,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_of_the_semantics(name: str) -> None:
     steps, maxspan, until, events, expected = CASES[name]
-    shape = Shape(tuple(steps.split()), maxspan, until)
+    shape = Shape(
+        tuple(steps.split()), maxspan, until.strip("^"), until_first=until.startswith("^")
+    )
     assert track(shape, stream(events)) == expected
 
 
@@ -310,6 +255,86 @@ def test_the_number_of_keys_of_an_event_is_bounded_and_counted() -> None:
     assert tracker.statistics.keys_left_out == 1000 * 1000 - 10
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "keys"),
+    [
+        ("Bob", "BOB", [("Bob",)]),
+        ("Bob", ["x", "bob"], [("Bob",)]),
+        (["BOB", "bob", "Eve"], ["eve", "Bob"], [("Eve",), ("BOB",)]),
+        ("straße", "STRAßE", [("straße",)]),
+        ("ΣΑΣ", "σας", [("ΣΑΣ",)]),
+        ("1", 1, []),
+        (1, 1.0, [(1,)]),
+        (True, "true", []),
+        (None, None, []),
+    ],
+)
+def test_a_key_without_regard_to_case_is_shown_as_the_first_event_has_it(
+    first: object, second: object, keys: object
+) -> None:
+    shape = Shape(("A", "B"), keys=(FOLDED_KEY,))
+    rule = shape.rule()
+    tracker = tracker_for(rule)
+    tracker.advance(candidates([Seen(0, "A", first)], rule, texts_of(shape)))
+    following = tracker_for(rule)
+    following.restore(tracker.snapshot())
+    events = [Seen(0, "X"), Seen(1, "B", second)]
+    done = following.advance(candidates(events, rule, texts_of(shape)))
+    assert [completion.key for completion in done] == keys
+
+
+def test_one_key_may_regard_case_and_another_not() -> None:
+    step = Step(ANY_EVENT, ALWAYS, (FOLDED_KEY, JoinKey(Field("v"), optional=True), KEY))
+    rule = Rule(RuleMetadata("mixed"), SequenceRule((step, step)))
+    events = [Seen(0, "A", "x"), Seen(1, "B", "X"), Seen(2, "B", ["X", "x"])]
+    done = tracker_for(rule).advance(candidates(events, rule, {0: "A", 1: "B"}))
+    assert [(numbers, done[0].key) for numbers in numbers_of(done)] == [([0, 2], ("x", 0, "x"))]
+
+
+# --- lineage ---
+
+LINEAGE = Lineage(LineageRelation.CHILD, ANY_EVENT, ALWAYS, Field("pid"), Field("ppid"))
+SAME = Comparison(ComparisonOperator.EQUAL, Field("v"), StepField(0, "v"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (all_of([SAME, LINEAGE]), [[0, 2]]),
+        (all_of([SAME, negation(LINEAGE)]), [[0, 3]]),
+        (any_of([SAME, LINEAGE]), [[0, 1]]),
+    ],
+)
+def test_a_step_that_refers_to_another_asks_for_the_lineage_of_its_own_event(
+    condition: Predicate, expected: object
+) -> None:
+    """The event before had it, or not: that makes no difference."""
+    steps = (Step(ANY_EVENT, ALWAYS), Step(ANY_EVENT, condition))
+    rules = RuleSet([Rule(RuleMetadata("r"), SequenceRule(steps))])
+    tracker = SequenceTracker(rules, targets_of(rules))
+    held = [frozenset[Lineage](), frozenset([LINEAGE]), frozenset([LINEAGE]), frozenset[Lineage]()]
+    done = tracker.advance(
+        [
+            Candidate(Row({"v": v}, frozenset(), n, "s", n), [min(n, 1)], held[n])
+            for n, v in enumerate([7, 8, 7, 7])
+        ]
+    )
+    assert numbers_of(done) == expected
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_until_and_missing_steps_ask_for_lineage_too(missing: bool) -> None:
+    plain = Step(ANY_EVENT, ALWAYS, (KEY,))
+    asking = Step(ANY_EVENT, all_of([SAME, LINEAGE]), (KEY,), missing)
+    shape = Shape(("A", "!U", "B"), 9) if missing else Shape(("A", "B"), until="U")
+    steps = (plain, asking, plain) if missing else (plain, plain)
+    rule = Rule(RuleMetadata("r"), SequenceRule(steps, 9, None if missing else asking))
+    for lineage, found in ((frozenset([LINEAGE]), 0), (frozenset[Lineage](), 1)):
+        every = candidates(stream("A0 U1 B2"), rule, texts_of(shape))
+        tracker = tracker_for(rule)
+        assert len(tracker.advance([Candidate(c.row, c.targets, lineage) for c in every])) == found
+
+
 # --- the order of completions, and time ---
 
 
@@ -374,6 +399,33 @@ def test_the_total_limit_looks_at_all_rules_and_forgets_the_expired_first() -> N
     assert tracker.statistics.live == 2
 
 
+def test_forks_are_bounded_and_as_old_as_their_first_event() -> None:
+    shape = Shape(("A", "B+", "C+", "D"))
+    rule = shape.rule()
+    tracker = tracker_for(rule, TrackerLimits(per_rule=3))
+    tracker.advance(candidates(stream("A0 B1 C2"), rule, texts_of(shape)))
+    assert tracker.statistics.live == 3
+    other = [Seen(0, "X"), Seen(1, "X"), Seen(2, "X"), Seen(9, "A", 2), Seen(9, "B", 2)]
+    tracker.advance(candidates(other, rule, texts_of(shape)))
+    assert tracker.statistics.live == 3
+    assert tracker.statistics.ended == {EndReason.EVICTED: 2}
+    assert tracker._machines["shape", rule.semantic_hash].oldest() == 0
+
+
+def test_expiry_ends_original_and_copies_and_nothing_younger() -> None:
+    shape = Shape(("A", "B+", "C"), 5)
+    rule = shape.rule()
+    tracker = tracker_for(rule)
+    events = [Seen(0, "A", 1), Seen(1, "A", 2), Seen(2, "B", 1), Seen(3, "B", 2)]
+    tracker.advance(candidates(events, rule, texts_of(shape)))
+    assert tracker.statistics.live == 4
+    tracker.expire(6)
+    assert tracker.statistics.live == 2
+    assert tracker.statistics.ended == {EndReason.EXPIRED: 2}
+    tracker.expire(7)
+    assert tracker.statistics.live == 0
+
+
 def test_waiting_matches_and_leading_events_are_bounded() -> None:
     waiting = Shape(("A", "!M"), 100)
     assert track(waiting, stream("A0 A1 A2"), TrackerLimits(per_key=2)) == [[1, None], [2, None]]
@@ -404,6 +456,9 @@ def test_limits_are_at_least_one(name: str) -> None:
 
 # --- rules that make no sense ---
 
+PLAIN = Step(ANY_EVENT, ALWAYS)
+REFERRING = Step(ANY_EVENT, SAME)
+
 
 @pytest.mark.parametrize(
     ("body", "problem"),
@@ -417,191 +472,27 @@ def test_limits_are_at_least_one(name: str) -> None:
         ),
         (
             SampleRule((Step(ANY_EVENT, ALWAYS), Step(ANY_EVENT, ALWAYS, missing=True))),
-            "missing",
+            "a sample has no missing",
+        ),
+        (JoinRule((Step(ANY_EVENT, ALWAYS), Step(ANY_EVENT, ALWAYS, missing=True))), "a join has"),
+        (JoinRule(()), "waits for an event"),
+        (JoinRule((PLAIN, PLAIN), until=Step(ANY_EVENT, ALWAYS, (KEY,))), "join keys"),
+        (SequenceRule((PLAIN, PLAIN), until=Step(ANY_EVENT, ALWAYS, (KEY,))), "join keys"),
+        (SampleRule((PLAIN, REFERRING)), "a sample has no order"),
+        (JoinRule((PLAIN, REFERRING)), "a join has no order"),
+        (JoinRule((PLAIN, PLAIN), until=REFERRING), "a join has no order"),
+        (
+            SequenceRule((Step(ANY_EVENT, ALWAYS, (KEY,)), Step(ANY_EVENT, ALWAYS, (FOLDED_KEY,)))),
+            "regard the case",
+        ),
+        (
+            JoinRule(
+                (Step(ANY_EVENT, ALWAYS, (KEY,)),), until=Step(ANY_EVENT, ALWAYS, (FOLDED_KEY,))
+            ),
+            "regard the case",
         ),
     ],
 )
-def test_a_sequence_without_sense_is_refused(body: SequenceRule, problem: str) -> None:
+def test_a_sequence_without_sense_is_refused(body: RuleBody, problem: str) -> None:
     with pytest.raises(RuleError, match=problem):
         tracker_for(Rule(RuleMetadata("r"), body))
-
-
-# --- against a brute-force search ---
-
-
-def brute_force(shape: Shape, events: Sequence[Seen]) -> list[list[int | None]]:
-    """Find the same by looking at all events again and again, one key after the other."""
-    found = []
-    keys = {key for event in events for key in values_of_key(event)}
-    for key in keys:
-        mine = [(n, event) for n, event in enumerate(events) if key in values_of_key(event)]
-        found += brute_force_key(shape, mine)
-    return sorted(found, key=repr)
-
-
-def values_of_key(event: Seen) -> list[object]:
-    values = event.key if isinstance(event.key, list) else [event.key]
-    return [value for value in values if value is not None]
-
-
-def brute_force_key(shape: Shape, events: list[tuple[int, Seen]]) -> list[list[int | None]]:
-    stages = [n for n, text in enumerate(shape.steps) if not text.startswith("!")]
-    pending: dict[int, list[tuple[int, Seen]]] = {}
-    found = []
-
-    def satisfies(text: str, event: Seen, first: Seen | None) -> bool:
-        if text.strip("!=") not in event.letters:
-            return False
-        return not text.endswith("=") or (first is not None and first.v == event.v)
-
-    for offset, event in events:
-        for stage in reversed(range(len(stages))):
-            text = shape.steps[stages[stage]]
-            if stage == 0:
-                if not satisfies(text, event, None):
-                    continue
-                chain = [(offset, event)]
-            else:
-                chain = pending.get(stage - 1, [])
-                if not chain or not satisfies(text, event, chain[0][1]):
-                    continue
-                del pending[stage - 1]
-                if shape.maxspan is not None and event.time - chain[0][1].time > shape.maxspan:
-                    continue
-                if shape.until and any(
-                    satisfies(shape.until, other, chain[0][1])
-                    for number, other in events
-                    if chain[-1][0] < number < offset
-                ):
-                    continue
-                chain = [*chain, (offset, event)]
-            if stage == len(stages) - 1:
-                if stands(shape, stages, chain, events, satisfies):
-                    slots: list[int | None] = [None] * len(shape.steps)
-                    for step, (number, _event) in zip(stages, chain, strict=True):
-                        slots[step] = number
-                    found.append(slots)
-            else:
-                pending[stage] = chain
-    return found
-
-
-def stands(shape, stages, chain, events, satisfies) -> bool:  # type: ignore[no-untyped-def]
-    """Say whether no forbidden event speaks against a complete chain."""
-    first, last = chain[0][1], chain[-1][1]
-    before, after = [], []
-    for number, text in enumerate(shape.steps):
-        if not text.startswith("!"):
-            continue
-        times = [event.time for _, event in events if satisfies(text, event, first)]
-        if number < stages[0]:
-            leading = [event.time for _, event in events if satisfies(text, event, None)]
-            before += [time for time in leading if time < first.time]
-        elif number > stages[-1]:
-            after += [time for time in times if time > last.time]
-        else:
-            previous = max(index for index, step in enumerate(stages) if step < number)
-            start, end = chain[previous][1].time, chain[previous + 1][1].time
-            if any(start < time < end for time in times):
-                return False
-    span = shape.maxspan
-    has_leading, has_trailing = shape.steps[0][0] == "!", shape.steps[-1][0] == "!"
-    if not before and not after:
-        return True
-    if has_leading and not before:
-        return True
-    if has_trailing and not after:
-        return True
-    if has_leading and has_trailing:
-        return bool(min(after) - max(before) > span)
-    if has_leading:
-        return bool(last.time - max(before) > span)
-    return bool(min(after) - first.time > span)
-
-
-@st.composite
-def shapes(draw: st.DrawFn) -> Shape:
-    letters = st.sampled_from(["A", "B", "C", "A", "B=", "C="])
-    steps = draw(st.lists(letters, min_size=1, max_size=4))
-    missing = draw(st.booleans())
-    if missing:
-        for _ in range(draw(st.integers(1, 3))):
-            forbidden = draw(st.sampled_from(["!M", "!N", "!A", "!M="]))
-            steps.insert(draw(st.integers(0, len(steps))), forbidden)
-    spans = st.integers(0, 8)
-    maxspan = draw(spans if missing else st.none() | spans)
-    until = draw(st.sampled_from(["", "", "U", "B", "U="]))
-    return Shape(tuple(steps), maxspan, until)
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> list[Seen]:
-    time = 0
-    events = []
-    key = st.sampled_from([1, 1, 1, 2, [1, 2], [2, None, 2], None])
-    letters = st.lists(st.sampled_from("AABBCMNU"), min_size=1, max_size=3).map("".join)
-    for _ in range(draw(st.integers(0, 25))):
-        time += draw(st.sampled_from([0, 1, 1, 2, 3]))
-        events.append(Seen(time, draw(letters), draw(key), draw(st.integers(0, 1))))
-    return events
-
-
-@settings(max_examples=600, deadline=None)
-@given(shapes(), streams())
-def test_the_machine_finds_what_a_brute_force_search_finds(
-    shape: Shape, events: list[Seen]
-) -> None:
-    assert sorted(track(shape, events), key=repr) == brute_force(shape, events)
-
-
-@settings(max_examples=150, deadline=None)
-@given(shapes(), streams(), st.data())
-def test_the_cut_into_calls_and_a_restart_anywhere_change_nothing(
-    shape: Shape, events: list[Seen], data: st.DataObject
-) -> None:
-    rule = shape.rule()
-    every = candidates(events, rule, texts_of(shape))
-    whole = tracker_for(rule)
-    expected = numbers_of(whole.advance(every) + whole.finish())
-
-    tracker = tracker_for(rule)
-    done = []
-    for candidate in every:
-        done += tracker.advance([candidate])
-        match data.draw(st.sampled_from(["", "restart", "adopt", "expire"])):
-            case "restart":
-                following = tracker_for(rule)
-                following.restore(tracker.snapshot())
-                assert following.statistics == tracker.statistics
-                assert following.snapshot() == tracker.snapshot()
-                tracker = following
-            case "adopt":
-                following = tracker_for(rule)
-                following.adopt(tracker)
-                assert following.statistics == tracker.statistics
-                tracker = following
-            case "expire":
-                done += tracker.expire(candidate.row.timestamp)
-    assert numbers_of(done + tracker.finish()) == expected
-    begun = sum(tracker.statistics.ended.values()) + tracker.statistics.live
-    assert begun == sum(whole.statistics.ended.values()) + whole.statistics.live
-
-
-@settings(max_examples=100, deadline=None)
-@given(shapes(), streams(), st.integers(1, 4))
-def test_limits_hold_and_invent_nothing_without_missing_events(
-    shape: Shape, events: list[Seen], limit: int
-) -> None:
-    rule = shape.rule()
-    limits = TrackerLimits(per_key=limit, per_rule=limit, total=limit)
-    tracker = tracker_for(rule, limits)
-    done = []
-    for candidate in candidates(events, rule, texts_of(shape)):
-        done += tracker.advance([candidate])
-        assert 0 <= tracker.statistics.live <= limit
-    done += tracker.finish()
-    if (
-        not any(text.startswith("!") for text in shape.steps)
-        and not tracker.statistics.ended[EndReason.EVICTED]
-    ):
-        assert sorted(numbers_of(done), key=repr) == brute_force(shape, events)
