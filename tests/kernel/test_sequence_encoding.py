@@ -19,6 +19,7 @@ from kestrel_framework.predicate import ALWAYS, Field
 from kestrel_framework.rule import (
     ANY_EVENT,
     JoinKey,
+    JoinRule,
     Rule,
     RuleBody,
     RuleMetadata,
@@ -33,6 +34,8 @@ MISSING = Step(ANY_EVENT, ALWAYS, (JoinKey(Field("key")),), missing=True)
 TWO_STEPS = SequenceRule((STEP, STEP))
 WATCHED = SequenceRule((MISSING, STEP, STEP, MISSING), 100)
 SAMPLE = SampleRule((STEP, STEP))
+JOIN = JoinRule((STEP, STEP))
+BUSY = (TWO_STEPS, WATCHED, SAMPLE, JOIN)
 
 
 def rules_with(*bodies: RuleBody) -> RuleSet:
@@ -49,24 +52,24 @@ def candidate(document: Document, targets: list[int], time: int = 0, offset: int
 
 
 def busy_tracker() -> SequenceTracker:
-    tracker = tracker_with(TWO_STEPS, WATCHED, SAMPLE)
+    tracker = tracker_with(*BUSY)
     document = {"key": [True, 1, "one", 1.5], "more": {"nested": [None, {}]}}
-    tracker.advance([candidate(document, [0, 2, 6])])
+    tracker.advance([candidate(document, [0, 2, 6, 8])])
     tracker.advance([candidate(document, [3], 1, 1), candidate(document, [4], 2, 2)])
-    assert tracker.statistics.live == 16
+    assert tracker.statistics.live == 20
     return tracker
 
 
 def test_everything_survives() -> None:
     tracker = busy_tracker()
-    following = tracker_with(TWO_STEPS, WATCHED, SAMPLE)
+    following = tracker_with(*BUSY)
     following.restore(tracker.snapshot())
     assert following.statistics == tracker.statistics
-    last = candidate({"key": [1, 1.5, "one", True]}, [1, 7], 3, 3)
+    last = candidate({"key": [1, 1.5, "one", True]}, [1, 7, 9], 3, 3)
     found = [following.advance([last]), following.finish()]
     expected = [tracker.advance([last]), tracker.finish()]
     assert repr(found) == repr(expected)
-    assert len(found[0]) == 8
+    assert len(found[0]) == 12
     assert len(found[1]) == 4
     first = found[0][0].events[0]
     assert first is not None
@@ -117,7 +120,7 @@ def test_only_rules_that_mean_the_same_go_on() -> None:
     following = tracker_with(TWO_STEPS, SequenceRule((STEP, STEP), 5))
     following.restore(snapshot)
     assert following.statistics.live == 4
-    assert following.statistics.ended == {EndReason.RULE_CHANGED: 12}
+    assert following.statistics.ended == {EndReason.RULE_CHANGED: 16}
 
     adopting = tracker_with(TWO_STEPS)
     adopting.adopt(busy_tracker())
@@ -127,10 +130,10 @@ def test_only_rules_that_mean_the_same_go_on() -> None:
 def test_restoring_replaces_what_there_was() -> None:
     snapshot = busy_tracker().snapshot()
     tracker = busy_tracker()
-    tracker.advance([candidate({"key": "other"}, [0, 2, 6], 9, 9)])
+    tracker.advance([candidate({"key": "other"}, [0, 2, 6, 8], 9, 9)])
     tracker.restore(snapshot)
     assert tracker.snapshot() == snapshot
-    assert tracker.statistics.live == 16
+    assert tracker.statistics.live == 20
     assert len(tracker.finish()) == 4
 
 
@@ -166,13 +169,13 @@ def test_forged_bytes_are_refused_or_fit(data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(forged) - 1))
         forged[place] = data.draw(st.integers(0, 255))
     whole = msgspec.msgpack.encode([name, version, zlib.crc32(forged), bytes(forged)])
-    tracker = tracker_with(TWO_STEPS, WATCHED, SAMPLE)
+    tracker = tracker_with(*BUSY)
     try:
         tracker.restore(whole)
     except StateError:
         assert tracker.statistics.live == 0
         return
-    tracker.advance([candidate({"key": [1, "one"]}, list(range(8)), 3, 3)])
+    tracker.advance([candidate({"key": [1, "one"]}, list(range(10)), 3, 3)])
     tracker.finish()
 
 
@@ -184,4 +187,4 @@ def test_a_rule_of_another_kind_is_refused() -> None:
     forged = msgspec.msgpack.encode(content)
     envelope = msgspec.msgpack.encode(["kestrel-sequences", 1, zlib.crc32(forged), forged])
     with pytest.raises(StateError, match="is something else in the snapshot"):
-        tracker_with(TWO_STEPS, WATCHED, SAMPLE).restore(envelope)
+        tracker_with(*BUSY).restore(envelope)

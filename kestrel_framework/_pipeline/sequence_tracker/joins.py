@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from kestrel_framework._pipeline.flow import UNTIL, Completion
-from kestrel_framework._pipeline.sequence_tracker.held_events import HoldingMachine
+from kestrel_framework._pipeline.sequence_tracker.held_events import HeldEvents, HoldingMachine
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
@@ -59,3 +59,6 @@ class JoinMachine(HoldingMachine):
         held = self._held.get(key)
         if held is not None:
             self._let_go(held, EndReason.UNTIL)
+
+    def _fits(self, held: HeldEvents) -> bool:
+        return super()._fits(held) and not all(held.choices)
