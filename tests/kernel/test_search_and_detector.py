@@ -26,6 +26,8 @@ from kestrel_framework.rule import (
     ANY_EVENT,
     EventRule,
     JoinKey,
+    JoinRule,
+    Pipe,
     Rule,
     RuleBody,
     RuleMetadata,
@@ -63,10 +65,15 @@ def conditions(draw: st.DrawFn, earlier: Sequence[int] = ()) -> Predicate:
 def bodies(draw: st.DrawFn) -> RuleBody:
     if draw(st.integers(0, 9)) == 0:
         return EventRule(draw(EVENT_TYPES), draw(conditions()))
+    fold = draw(st.booleans())
     keys = tuple(
-        JoinKey(Field(name), optional=draw(st.booleans()))
+        JoinKey(Field(name), draw(st.booleans()), fold)
         for name in draw(st.sampled_from(["", "k", "k", "kj"]))
     )
+    plain = st.builds(Step, EVENT_TYPES, conditions(), st.just(keys))
+    until = draw(st.none() | plain)
+    if draw(st.integers(0, 4)) == 0:
+        return JoinRule(tuple(draw(st.lists(plain, min_size=1, max_size=3))), until)
     waits = draw(st.lists(st.sampled_from([True, True, True, False]), min_size=1, max_size=4))
     if not any(waits):
         waits.append(True)
@@ -74,13 +81,13 @@ def bodies(draw: st.DrawFn) -> RuleBody:
     earlier: list[int] = []
     for number, wait in enumerate(waits):
         condition = draw(conditions(earlier))
-        steps.append(Step(draw(EVENT_TYPES), condition, keys, missing=not wait))
+        fork = wait and draw(st.booleans())
+        steps.append(Step(draw(EVENT_TYPES), condition, keys, missing=not wait, fork=fork))
         if wait:
             earlier.append(number)
     spans = st.integers(0, 9)
     maxspan = draw(st.none() | spans) if all(waits) else draw(spans)
-    until = Step(draw(EVENT_TYPES), draw(conditions()), keys) if draw(st.booleans()) else None
-    return SequenceRule(tuple(steps), maxspan, until)
+    return SequenceRule(tuple(steps), maxspan, until, draw(st.booleans()))
 
 
 @st.composite
@@ -89,7 +96,7 @@ def documents(draw: st.DrawFn) -> Document:
         "tie": st.none() | NUMBERS | st.sampled_from(["", "1"]),
         "kind": st.sampled_from(["a", "b", "c", ["a", "b"]]),
         "x": NUMBERS | st.lists(NUMBERS, max_size=2),
-        "k": st.sampled_from([1, 1, "1", True, None, [1, None, "1"], []]),
+        "k": st.sampled_from([1, 1, "a", "A", "1", True, None, [1, None, "A"], []]),
         "j": st.sampled_from([1, 1.0, 2, [2, 1]]),
     }
     present = draw(st.sets(st.sampled_from(sorted(possible)), min_size=3))
@@ -106,13 +113,19 @@ def in_order(given_order: Sequence[Document]) -> list[Document]:
     return sorted(given_order, key=place)
 
 
-@settings(max_examples=150, deadline=None)
-@given(bodies(), st.lists(documents(), min_size=3, max_size=25), st.integers(1, 6))
+@settings(max_examples=250, deadline=None)
+@given(
+    bodies(),
+    st.lists(conditions([0, 1]), max_size=1),
+    st.lists(documents(), min_size=3, max_size=25),
+    st.integers(1, 6),
+)
 def test_a_search_finds_what_a_detector_finds_in_the_sorted_events(
-    body: RuleBody, unsorted: list[Document], size: int
+    body: RuleBody, filters: list[Predicate], unsorted: list[Document], size: int
 ) -> None:
     numbered: list[Document] = [{**document, "n": n} for n, document in enumerate(unsorted)]
-    rule = Rule(RuleMetadata("rule"), body)
+    pipes = tuple(Pipe("filter", (condition,)) for condition in filters)
+    rule = Rule(RuleMetadata("rule"), body, pipes=pipes)
     searched = [
         ([event and event["n"] for event in result.events], repr(result.join_keys))
         for result in search(rule, numbered, settings=SETTINGS, schema=SCHEMA, size=None)
