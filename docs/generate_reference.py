@@ -266,6 +266,7 @@ def _configuration() -> str:
 
 def _command_line() -> str:
     lead = (
+        "`kestrel eql` comes with the plugin kestrel-eql, the other commands with the kernel. "
         "Results go to standard output, everything else to standard error. With `--format json` "
         "there is one JSON object a line on standard output and nothing else. Colour and progress "
         "appear only where standard error is a terminal."
@@ -275,8 +276,19 @@ def _command_line() -> str:
     for name in kestrel.list_commands(context):
         command = kestrel.get_command(context, name)
         if command is not None:
-            sections.append(_command(command, click.Context(command, context, name)))
+            sections += _commands(command, click.Context(command, context, name))
     return _page("Command line", lead, sections)
+
+
+def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield a section for a command, or one for each command of a group."""
+    if not isinstance(command, click.Group):
+        yield _command(command, context)
+        return
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        if inner is not None:
+            yield from _commands(inner, click.Context(inner, context, name))
 
 
 def _command(command: click.Command, context: click.Context) -> str:

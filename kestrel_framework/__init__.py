@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         EventIdentity,
         EventSettings,
     )
-    from kestrel_framework.hookspecs import SchemaExtension, hookimpl
+    from kestrel_framework.hookspecs import CommandOffer, SchemaExtension, hookimpl
     from kestrel_framework.interfaces import (
         MISSING,
         ActionExecutor,
@@ -95,7 +95,7 @@ _EXPORTS = {
         "StateError",
     ),
     "event": ("Document", "Event", "EventBatch", "EventIdentity", "EventSettings"),
-    "hookspecs": ("SchemaExtension", "hookimpl"),
+    "hookspecs": ("CommandOffer", "SchemaExtension", "hookimpl"),
     "interfaces": (
         "MISSING",
         "ActionExecutor",
@@ -143,6 +143,7 @@ __all__ = [
     "Alert",
     "ApiVersion",
     "Change",
+    "CommandOffer",
     "Configuration",
     "ConfigurationError",
     "Detector",

@@ -7,8 +7,8 @@ some of these hooks; nothing else is required of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import pluggy
@@ -23,6 +23,9 @@ from kestrel_framework.interfaces import (
     StateStore,
 )
 from kestrel_framework.schema import EventType, FieldDefinition
+
+if TYPE_CHECKING:
+    import click
 
 PROJECT: Final = "kestrel"
 ENTRY_POINT_GROUP: Final = "kestrel.plugins"
@@ -45,6 +48,24 @@ class SchemaExtension:
 
     fields: tuple[FieldDefinition, ...] = ()
     event_types: tuple[EventType, ...] = ()
+
+
+@attrs.frozen
+class CommandOffer:
+    """A command that a plugin adds to the command line.
+
+    Attributes:
+        load: Returns the command; `click.Group` is one, too. Called when the command is
+            used or somebody asks for its help, never to list it: import what it
+            needs there. What it raises is reported as a fault of the plugin.
+        summary: A short sentence for `kestrel --help`.
+    """
+
+    load: Callable[[], click.Command]
+    summary: str
+
+
+CommandOffers: TypeAlias = Mapping[str, CommandOffer]
 
 
 @hookspec
@@ -235,6 +256,43 @@ def kestrel_schema() -> SchemaExtension:
         >>> @hookimpl
         ... def kestrel_schema():
         ...     return SchemaExtension(fields=(FieldDefinition("process.tty", KEYWORD),))
+
+    Contract: `kestrel_framework.testing.PluginContract`.
+
+    .. versionadded:: API 1.0
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def kestrel_cli_commands() -> CommandOffers:
+    """Add commands to the command line, by the name that people type after `kestrel`.
+
+    Required: no. It is for work with what the plugin brings, such as its rule language.
+
+    Called: once in a process that lists commands or uses one the kernel does not bring;
+    never by the kernel's own commands, except `kestrel plugins`. Listing imports the
+    module of each plugin, so keep that module light.
+
+    Returns:
+        Command name to a `CommandOffer`. The command returns its exit code (0 fine, 1 the
+        thing checked is not fine, 2 usage or configuration, 3 an input or an output
+        failed), or raises a `KestrelError`, which is printed and has a code of its own.
+        It writes results to standard output and all else to standard error;
+        `kestrel_framework.cli.messages`, `json_lines` and `options` do so as the kernel's
+        commands do.
+
+    Conflicts: using a command that two plugins offer is an error that names both;
+    `plugin:name` says which. A command of the kernel keeps its name whatever is installed;
+    the plugin's is `plugin:name`.
+
+    Errors: a `KestrelError` of a command is for its user. Any other exception is reported
+    as a fault of the plugin.
+
+    Example:
+        >>> @hookimpl
+        ... def kestrel_cli_commands():
+        ...     return {"eql": CommandOffer(load_command, "Print and format EQL.")}
 
     Contract: `kestrel_framework.testing.PluginContract`.
 

@@ -45,6 +45,7 @@ def find_plugins(
     plugins: Iterable[object] = (),
     *,
     discover: bool = True,
+    builtin: bool = True,
     allow: Collection[str] | None = None,
     deny: Collection[str] = (),
 ) -> list[FoundPlugin]:
@@ -58,12 +59,14 @@ def find_plugins(
         plugins: Plugin objects, which are required. One that is also installed
             is listed once, under its installed name.
         discover: Whether to look for installed plugins.
+        builtin: Whether the kernel's own plugin is wanted.
         allow: The installed plugins that may be loaded, or None for all of them.
             Naming one here makes it required.
         deny: Plugins that are not loaded, whatever else is said.
     """
     found: dict[str, FoundPlugin] = {}
-    for entry_point in (BUILTIN, *(_installed() if discover else ())):
+    entry_points = [*([BUILTIN] if builtin else ()), *(_installed() if discover else ())]
+    for entry_point in entry_points:
         found_plugin = _loaded(entry_point, allow, deny)
         _add(found, found_plugin)
     for plugin in plugins:

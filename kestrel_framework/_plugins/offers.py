@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -22,7 +22,7 @@ from kestrel_framework._plugins.guarded_io import (
 )
 from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
 from kestrel_framework.errors import PluginError
-from kestrel_framework.hookspecs import SchemaExtension
+from kestrel_framework.hookspecs import CommandOffer, CommandOffers, SchemaExtension
 from kestrel_framework.interfaces import (
     ActionExecutor,
     EventSource,
@@ -107,14 +107,22 @@ INTERFACES: Final[tuple[Interface[Any], ...]] = (
     STATE_STORES,
 )
 SCHEMA_HOOK: Final = "kestrel_schema"
+COMMANDS_HOOK: Final = "kestrel_cli_commands"
 
 
 @attrs.frozen
 class PluginOffers:
-    """Everything one plugin offers: offers by hook and name, and what it adds to the schema."""
+    """Everything one plugin offers.
+
+    Attributes:
+        offers: By hook and name.
+        schema: What it adds to the schema.
+        commands: By name.
+    """
 
     offers: Mapping[str, Mapping[str, Offer[Any, Any]]]
     schema: SchemaExtension
+    commands: CommandOffers
 
 
 def read_offers(plugin: CheckedPlugin) -> PluginOffers:
@@ -130,7 +138,29 @@ def read_offers(plugin: CheckedPlugin) -> PluginOffers:
         if hook is not None:
             returned = _called(plugin.name, interface.hook, hook)
             offers[interface.hook] = _checked_offers(plugin.name, interface, returned)
-    return PluginOffers(offers, _schema_extension(plugin))
+    return PluginOffers(offers, _schema_extension(plugin), read_commands(plugin))
+
+
+def read_commands(plugin: CheckedPlugin) -> CommandOffers:
+    """Ask one plugin for its commands, and for nothing else.
+
+    Raises:
+        PluginError: its hook raises, or returns something else than offers of commands.
+    """
+    hook = plugin.hooks.get(COMMANDS_HOOK)
+    if hook is None:
+        return {}
+    returned = _called(plugin.name, COMMANDS_HOOK, hook)
+    checked = {}
+    for name, offer in _named(plugin.name, COMMANDS_HOOK, returned):
+        if not isinstance(offer, CommandOffer):
+            problem = f"the command `{name}` is {_kind(offer)}, not a CommandOffer(load, summary)"
+            raise PluginError(plugin.name, problem)
+        if not callable(offer.load) or not isinstance(offer.summary, str):
+            problem = f"the command `{name}` has a `load` that cannot be called, or no summary"
+            raise PluginError(plugin.name, problem)
+        checked[name] = offer
+    return checked
 
 
 def _schema_extension(plugin: CheckedPlugin) -> SchemaExtension:
@@ -157,13 +187,8 @@ def _called(name: str, hook: str, function: Callable[[], object]) -> object:
 def _checked_offers(
     plugin: str, interface: Interface[Any], returned: object
 ) -> dict[str, Offer[Any, Any]]:
-    hook = interface.hook
-    if not isinstance(returned, Mapping):
-        raise PluginError(plugin, f"`{hook}` returned {_kind(returned)}, not a mapping of offers")
     checked = {}
-    for name, offer in returned.items():
-        if not isinstance(name, str) or not name or ":" in name:
-            raise PluginError(plugin, f"`{hook}` offers the name {name!r}; a name has no `:`")
+    for name, offer in _named(plugin, interface.hook, returned):
         what = f"the {interface.noun} `{name}`"
         if not isinstance(offer, Offer):
             raise PluginError(plugin, f"{what} is {_kind(offer)}, not an Offer(factory, config)")
@@ -176,6 +201,15 @@ def _checked_offers(
             refuse_incomplete(plugin, interface, name, made)
         checked[name] = offer
     return checked
+
+
+def _named(plugin: str, hook: str, returned: object) -> Iterator[tuple[str, object]]:
+    if not isinstance(returned, Mapping):
+        raise PluginError(plugin, f"`{hook}` returned {_kind(returned)}, not a mapping of offers")
+    for name, offer in returned.items():
+        if not isinstance(name, str) or not name or ":" in name:
+            raise PluginError(plugin, f"`{hook}` offers the name {name!r}; a name has no `:`")
+        yield name, offer
 
 
 def refuse_incomplete(plugin: str, interface: Interface[Any], name: str, candidate: object) -> None:

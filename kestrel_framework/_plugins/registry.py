@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
@@ -16,6 +15,7 @@ from kestrel_framework._plugins.discovery import FoundPlugin, find_plugins
 from kestrel_framework._plugins.error_handling import HandlerChain
 from kestrel_framework._plugins.faults import Failed, FaultBoundary, describe
 from kestrel_framework._plugins.kernel_log import kernel_logger
+from kestrel_framework._plugins.named_offers import NamedOffers
 from kestrel_framework._plugins.offers import (
     ACTIONS,
     COMPILERS,
@@ -135,88 +135,8 @@ class Offering(Generic[ObjectT]):
         return result.value
 
 
-class Offers(Generic[ObjectT]):
-    """All offers of one interface, by name.
-
-    Two plugins may offer the same name: only using it is an error, and
-    `plugin:name` says which is meant.
-    """
-
-    def __init__(
-        self,
-        interface: Interface[ObjectT],
-        offerings: Iterable[Offering[ObjectT]],
-        broken: Iterable[PluginRecord],
-    ) -> None:
-        self._interface = interface
-        self._offerings = tuple(offerings)
-        self._broken = tuple(broken)
-
-    def __iter__(self) -> Iterator[Offering[ObjectT]]:
-        """Yield every offering, also those that share a name."""
-        return iter(self._offerings)
-
-    def __len__(self) -> int:
-        return len(self._offerings)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and len(self._named(name)) == 1
-
-    def __getitem__(self, name: str) -> Offering[ObjectT]:
-        return self.resolve(name)
-
-    def names(self) -> list[str]:
-        """Return every name that is offered, sorted, also those offered twice."""
-        return sorted({offering.name for offering in self._offerings})
-
-    def resolve(self, name: str, path: str = "") -> Offering[ObjectT]:
-        """Return the offering called `name` or `plugin:name`.
-
-        Args:
-            name: The name.
-            path: The dotted key where it stands, for messages.
-
-        Raises:
-            ConfigurationError: nobody offers it, or two plugins do.
-        """
-        named = self._named(name)
-        if len(named) == 1:
-            return named[0]
-        if named:
-            choices = " or ".join(f"`{one.plugin}:{one.name}`" for one in named)
-            plugins = " and ".join(f"`{one.plugin}`" for one in named)
-            problem = (
-                f"the {self._interface.noun} `{name}` is offered by the plugins {plugins}; "
-                f"say which: {choices}"
-            )
-        else:
-            problem = self._unknown(name)
-        raise ConfigurationError(problem, path=path)
-
-    def _named(self, name: str) -> list[Offering[ObjectT]]:
-        plugin, colon, own_name = name.rpartition(":")
-        return [
-            one
-            for one in self._offerings
-            if one.name == own_name and (not colon or one.plugin == plugin)
-        ]
-
-    def _unknown(self, name: str) -> str:
-        noun = self._interface.noun
-        known = self.names()
-        full = [f"{one.plugin}:{one.name}" for one in self._offerings]
-        close = difflib.get_close_matches(name, full if ":" in name else known, n=1)
-        if close:
-            remedy = f"did you mean `{close[0]}`?"
-        elif known:
-            remedy = f"there are {', '.join(f'`{one}`' for one in known)}"
-        else:
-            remedy = "no plugin offers one"
-        reasons = [
-            f"the plugin `{record.name}`, which may offer it, is broken: {record.problem}"
-            for record in self._broken
-        ]
-        return "; ".join([f"there is no {noun} `{name}`", remedy, *reasons])
+Offers: TypeAlias = NamedOffers[Offering[ObjectT]]
+"""All offers of one interface, by name."""
 
 
 class PluginRegistry:
@@ -288,8 +208,12 @@ class PluginRegistry:
             for plugin, offered in self._offers.items()
             for name, offer in offered.offers.get(interface.hook, {}).items()
         ]
-        broken = [record for record in self.plugins if record.state is PluginState.BROKEN]
-        return Offers(interface, offerings, broken)
+        broken = {
+            record.name: record.problem
+            for record in self.plugins
+            if record.state is PluginState.BROKEN
+        }
+        return NamedOffers(interface.noun, offerings, broken)
 
 
 def _examined(
@@ -322,11 +246,12 @@ def _examined(
 
 
 def _names(offered: PluginOffers) -> dict[str, tuple[str, ...]]:
-    return {
+    names = {
         interface.plural: tuple(offered.offers[interface.hook])
         for interface in INTERFACES
         if offered.offers.get(interface.hook)
     }
+    return names | ({"commands": tuple(offered.commands)} if offered.commands else {})
 
 
 def _under(path: str, error: ConfigurationError) -> ConfigurationError:

@@ -6,14 +6,28 @@ import importlib
 import os
 import signal
 import sys
-from typing import Final, TextIO
+import traceback
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from kestrel_framework.cli.exit_codes import ExitCode, code_for
-from kestrel_framework.cli.messages import print_error
+from kestrel_framework.cli.messages import note, print_error
+from kestrel_framework.errors import ConfigurationError, KestrelError, PluginError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _INTERRUPTED: Final = 128 + signal.SIGINT
+_PLUGIN: Final = "kestrel.plugin"
+_FOR_PEOPLE: Final = (
+    click.ClickException,
+    click.exceptions.Exit,
+    click.Abort,
+    KestrelError,
+    ExceptionGroup,
+    OSError,
+)
 _SUBCOMMANDS: Final = {
     "check": "Compile rules and run nothing.",
     "completion": "Print the completion script for a shell.",
@@ -22,20 +36,51 @@ _SUBCOMMANDS: Final = {
     "record": "Write a live source to a capture file.",
     "run": "Match events against rules, and write alerts.",
 }
+_OWN_NAMES: Final = tuple(_SUBCOMMANDS)
 
 
 class _LazyGroup(click.Group):
-    """Knows its subcommands by name, and imports the one that is called."""
+    """Knows its subcommands by name, and imports the one that is called.
+
+    Plugins are asked for theirs only for the sake of a list, or of a name that is not here.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_SUBCOMMANDS)
+        return sorted(self._summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _SUBCOMMANDS:
-            return None
-        module = importlib.import_module(f"kestrel_framework.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+        if cmd_name in _SUBCOMMANDS:
+            module = importlib.import_module(f"kestrel_framework.cli.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        from kestrel_framework.cli.plugin_commands import load_command, plugin_commands
+
+        found = plugin_commands(_OWN_NAMES).resolve(cmd_name)
+        ctx.meta[_PLUGIN] = found.plugin
+        return load_command(found)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        try:
+            return name, self.get_command(ctx, name), args[1:]
+        except ConfigurationError as error:
+            if ctx.resilient_parsing:
+                return None, None, args[1:]
+            raise click.UsageError(error.problem, ctx) from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, summary in sorted(self._summaries().items())
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         # Here, because click itself makes a failure of a reader that goes away.
@@ -44,10 +89,31 @@ class _LazyGroup(click.Group):
         except BrokenPipeError:
             _abandon_stdout()
             return ExitCode.FINE
+        except _FOR_PEOPLE:
+            raise
+        except Exception as error:
+            if _PLUGIN not in ctx.meta:
+                raise
+            note("".join(traceback.format_exception(error)).rstrip())
+            problem = f"`{ctx.invoked_subcommand}` failed: {type(error).__name__}: {error}"
+            raise PluginError(ctx.meta[_PLUGIN], problem) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(_SUBCOMMANDS.items()))
+            formatter.write_dl(sorted(self._summaries().items()))
+
+    def _summaries(self) -> dict[str, str]:
+        """Return what each command does. Whatever is wrong with plugins, ours are there."""
+        from kestrel_framework.cli.plugin_commands import plugin_commands, shown_names
+
+        try:
+            commands = plugin_commands(_OWN_NAMES)
+        except KestrelError as error:
+            note(f"kestrel: the commands of plugins are not listed: {error}")
+            return _SUBCOMMANDS
+        for plugin, problem in commands.broken.items():
+            note(f"kestrel: commands of the plugin `{plugin}` are not listed: {problem}")
+        return _SUBCOMMANDS | {name: one.offer.summary for name, one in shown_names(commands)}
 
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:

@@ -34,7 +34,7 @@ def test_every_plugin_says_what_it_is_and_offers(kestrel: Any) -> None:
         list(one) == ["name", "version", "api", "offers", "state", "problem"]
         for one in done.objects
     )
-    assert by_name["eql"]["offers"] == {"compilers": ["eql"]}
+    assert by_name["eql"]["offers"] == {"compilers": ["eql"], "commands": ["eql"]}
     assert by_name["eql"]["state"] == "loaded"
     assert "jsonl" in by_name["builtin"]["offers"]["sources"]
 

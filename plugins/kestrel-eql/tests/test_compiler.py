@@ -49,7 +49,7 @@ def test_it_is_a_rule_compiler() -> None:
 
 
 def test_public_names() -> None:
-    assert sorted(kestrel_eql.__all__) == ["Dialect", "EqlCompiler", "EqlConfig"]
+    assert sorted(kestrel_eql.__all__) == ["Dialect", "EqlCompiler", "EqlConfig", "format_query"]
 
 
 def test_the_plugin_offers_it() -> None:

@@ -20,7 +20,7 @@ from kestrel_eql.parser_table import load_parser
 from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.slips import found_at, unexpected
 from kestrel_eql.table_parser import TableParser, TooManyTokensError
-from kestrel_eql.tree_builder import TreeBuilder
+from kestrel_eql.tree_builder import Token, TreeBuilder
 from kestrel_framework.errors import SourceLocation
 
 MAX_CHARACTERS: Final = 100_000
@@ -64,12 +64,17 @@ def parse(text: str, *, path: str = "<rule>") -> syntax.Query:
 
 
 def parse_into(
-    text: str, problems: Problems, dialect: Dialect | None = None
+    text: str,
+    problems: Problems,
+    dialect: Dialect | None = None,
+    tokens: list[Token] | None = None,
 ) -> syntax.Query | None:
     """Return the syntax tree, with what is wrong added to `problems`.
 
     `None` where the text has no structure at all. A tree may come with errors,
     so that more of them can be found. Without a `dialect`, what any of them can write is right.
+    The tokens are added to `tokens`, if they are wanted; what is between two is a blank or a
+    comment.
     """
     if not _within_limits(text, problems):
         return None
@@ -77,7 +82,7 @@ def parse_into(
     found: list[tuple[str, int]] = []
     builder = TreeBuilder(lambda *problem: found.append(problem), dialect)
     try:
-        query = table_parser.parse(text, builder, MAX_TOKENS)
+        query = table_parser.parse(text, builder, MAX_TOKENS, tokens)
     except TooManyTokensError as error:
         problems.error(
             f"the rule is too long: {MAX_TOKENS:,} names, texts and signs are the limit",

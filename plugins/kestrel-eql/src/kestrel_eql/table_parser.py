@@ -111,8 +111,16 @@ class TableParser:
         ignored = (terminals[name].pattern.to_regexp() for name in frontend.lexer_conf.ignore)
         self._skip = re.compile(f"(?:{'|'.join(ignored)})*+").match
 
-    def parse(self, text: str, builder: TreeBuilder, limit: int) -> syntax.Query | None:
+    def parse(
+        self, text: str, builder: TreeBuilder, limit: int, tokens: list[Token] | None = None
+    ) -> syntax.Query | None:
         """Return what `builder` makes of the text, or `None` if it does not parse.
+
+        Args:
+            text: The text.
+            builder: Makes the nodes.
+            limit: How many tokens there may be.
+            tokens: Where each token is added, if they are wanted.
 
         Raises:
             TooManyTokensError: there are more than `limit` tokens.
@@ -142,6 +150,8 @@ class TableParser:
             states.append(state)
             values.append(token)
             starts.append(position)
+            if tokens is not None:
+                tokens.append(token)
             position += len(token.text)
         raise TooManyTokensError(position)
 
