@@ -127,6 +127,16 @@ def test_options_are_checked(refused: Refused) -> None:
         ('any where a in (null, "x")', "null is never equal"),
         ("any where a > null", "nothing is less or greater than null"),
         ("sequence [a where true] [b where true]", "without `maxspan`"),
+        ('any where a in ("x", "y", "x")', '"x" stands in this list twice'),
+        ('any where a : ("x", "X")', '"X" stands in this list twice'),
+        ("any where a in (1, 2, 1)", "`1` stands in this list twice"),
+        ("any where a == 1 and (b or c) and a == 1", "stands in the same `and` twice"),
+        ("any where b == 1 or a == 1 or a == 1", "stands in the same `or` twice"),
+        ("any where a or true", "with `true` in it, this `or` always holds"),
+        ("any where a and false", "with `false` in it, this `and` never holds"),
+        ("any where 1 == 1.0", "compares two constants"),
+        ('any where "a" < "b" and c', "compares two constants"),
+        ('any where a != "x" or a != "y"', "write `a not in (...)`"),
         (r'any where a regex """\d+"""', r"not every Elasticsearch knows `\d`"),
         ('any where a regex "^x$"', "`^` is no anchor"),
     ],
@@ -134,6 +144,24 @@ def test_options_are_checked(refused: Refused) -> None:
 def test_warnings(compiled: Compiled, text: str, sentence: str) -> None:
     warnings = compiled(text).warnings
     assert any(sentence in warning.problem for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'any where a in ("x", "X") and b like ("x", "X")',
+        "any where a in (1, true)",
+        "any where a and true",
+        "any where a or false",
+        "any where a == 1 or b == 1 or (a == 2 and b == 1)",
+        "any where a != 1 or b != 1",
+        "any where a != 1 and a != 2",
+        "any where a != null or a != 1",
+        "sequence [a where b] [a where b] until [a where c]",
+    ],
+)
+def test_what_makes_sense_is_not_remarked_on(compiled: Compiled, text: str) -> None:
+    assert compiled(text).warnings == ()
 
 
 def test_conditions_as_values_nest_to_a_limit(compiled: Compiled, refused: Refused) -> None:

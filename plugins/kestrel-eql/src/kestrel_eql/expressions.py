@@ -13,11 +13,12 @@ from kestrel_eql.names import Names, Refused
 from kestrel_eql.patterns import endgame_wildcard, wildcard
 from kestrel_eql.problems import Problems
 from kestrel_eql.regexes import from_lucene
+from kestrel_eql.remarks import remark_on_choices, remark_on_constants, remark_on_terms
 from kestrel_eql.truths import NOTHING, Truths, conjunction, disjunction, null_test
+from kestrel_eql.type_checks import TypeChecks, literal_hint
 from kestrel_framework import predicate as tree
 from kestrel_framework.predicate import ComparisonOperator, Predicate, Value
-from kestrel_framework.schema import FieldType
-from kestrel_framework.values import compile_regex, text_of
+from kestrel_framework.values import LARGEST_INTEGER, compile_regex, text_of
 
 _MAX_CONDITIONS_AS_VALUES: Final = 4
 """How deep conditions nest as values (`true == (null == (a > 1))`): each level doubles the tree."""
@@ -33,6 +34,7 @@ _FLOORING: Final = {"/": "floor /", "%": "floor %"}
 _RELATIONS: Final = frozenset(relation.value for relation in tree.LineageRelation)
 
 _LoweredT = TypeVar("_LoweredT")
+_NodeT = TypeVar("_NodeT")
 
 
 class ExpressionLowering:
@@ -46,6 +48,7 @@ class ExpressionLowering:
         self.names = names
         self.settings = settings
         self.problems = problems
+        self.types = TypeChecks(names, problems)
         self._nested_conditions = 0
 
     # --- conditions ---
@@ -62,8 +65,10 @@ class ExpressionLowering:
             case syntax.Not():
                 return tree.negation(self.condition(node.term))
             case syntax.And():
+                remark_on_terms(node, self.problems)
                 return tree.all_of(self.each(node.terms, self.condition))
             case syntax.Or():
+                remark_on_terms(node, self.problems)
                 return tree.any_of(self.each(node.terms, self.condition))
             case syntax.Comparison(operator="==" | "!="):
                 return self._two_valued_equality(node)
@@ -82,8 +87,10 @@ class ExpressionLowering:
             case syntax.Not():
                 return self.truths(node.term).negated
             case syntax.And():
+                remark_on_terms(node, self.problems)
                 return conjunction(self.each(node.terms, self.truths))
             case syntax.Or():
+                remark_on_terms(node, self.problems)
                 return disjunction(self.each(node.terms, self.truths))
             case syntax.Comparison():
                 return self._comparison(node)
@@ -121,11 +128,9 @@ class ExpressionLowering:
             raise self.names.refuse(
                 "this is a value, no condition: compare it with something", node
             )
-        if meaning.type not in (None, FieldType.BOOLEAN, FieldType.KEYWORD):
-            kind = meaning.type.value
-            problem = f"a field of type `{kind}` is no condition: compare it with something"
-            raise self.names.refuse(problem, node)
-        return self._compared(ComparisonOperator.EQUAL, meaning, tree.Literal(True), node)
+        self.types.condition(meaning, node)
+        is_true = tree.comparison(ComparisonOperator.EQUAL, meaning, tree.Literal(True))
+        return Truths.leaf(is_true, (meaning,))
 
     def _truthiness(self, value: Value, node: syntax.Expression) -> Truths:
         """Return whether a value is there and neither false, 0 nor empty.
@@ -169,7 +174,9 @@ class ExpressionLowering:
                     "nothing is less or greater than null: this never holds", side.position
                 )
                 return NOTHING
-        return self._compared(_ORDER[node.operator], left, right, node)
+        remark_on_constants(node, self.problems)
+        sides = (node.left, node.right)
+        return self._compared(_ORDER[node.operator], (left, right), sides, node)
 
     def _two_valued_equality(self, node: syntax.Comparison) -> Predicate:
         """Return `==` or `!=` where a condition is true or false: `c == false` is `not c`."""
@@ -183,6 +190,7 @@ class ExpressionLowering:
         return tree.negation(equal) if node.operator == "!=" else equal
 
     def _equality(self, node: syntax.Comparison) -> Truths:
+        remark_on_constants(node, self.problems)
         for side, other in ((node.left, node.right), (node.right, node.left)):
             match other:
                 case syntax.Literal(value=None):
@@ -199,7 +207,8 @@ class ExpressionLowering:
                     f"`{node.operator}` takes `*` as it stands; write `:` or `like` for a pattern",
                     node.position,
                 )
-        equal = self._compared(ComparisonOperator.EQUAL, left, right, node)
+        sides = (node.left, node.right)
+        equal = self._compared(ComparisonOperator.EQUAL, (left, right), sides, node)
         if not self.settings.endgame and _is_optional(node.left) and _is_optional(node.right):
             both_null = tree.all_of((null_test(left), null_test(right)))
             return Truths.certain(tree.any_of((equal.holds, both_null)))
@@ -208,19 +217,21 @@ class ExpressionLowering:
     def _compared(
         self,
         operator: ComparisonOperator,
-        left: Value,
-        right: Value,
+        values: tuple[Value, Value],
+        sides: tuple[syntax.Expression, syntax.Expression],
         node: syntax.Expression,
         *,
         fold: bool = False,
     ) -> Truths:
+        left, right = values
         try:
             holds = tree.comparison(operator, left, right, fold=fold or self.settings.fold)
         except ValueError as error:
-            hint = _cidr_hint(left) or _cidr_hint(right)
+            hint = literal_hint(left, right) or literal_hint(right, left)
             raise self.names.refuse(
                 f"this comparison can never hold: {error}{hint}", node
             ) from None
+        self.types.comparison(holds, sides, node)
         if self.settings.endgame:
             equality = operator is ComparisonOperator.EQUAL
             comparable = same_kind if equality else same_ordered_kind
@@ -241,35 +252,45 @@ class ExpressionLowering:
     def _membership(self, node: syntax.Membership) -> Truths:
         fold = node.fold or self.settings.fold
         value = self.value(node.value)
+        remark_on_choices(node.choices, self.problems, fold=fold)
         literals: list[tree.Literal] = []
-        others: list[Value] = []
+        equal: list[Truths] = []
         for choice, lowered in zip(node.choices, self.each(node.choices, self.value), strict=True):
-            if not isinstance(lowered, tree.Literal):
-                others.append(lowered)
-            elif lowered.value is None:
-                self.problems.warn("null is never equal to anything in a list", choice.position)
-            elif self._can_match(value, lowered, choice):
-                literals.append(lowered)
+            if isinstance(lowered, tree.Literal):
+                if lowered.value is None:
+                    self.problems.warn("null is never equal to anything in a list", choice.position)
+                elif self._can_match(value, lowered, node.value, choice):
+                    literals.append(lowered)
+            else:
+                sides = (node.value, choice)
+                equality = ComparisonOperator.EQUAL
+                equal.append(self._compared(equality, (value, lowered), sides, choice, fold=fold))
         known = Truths.leaf(tree.membership(value, literals, fold=fold), (value,))
-        if not others:
-            return known
-        choices = [*literals, *others] if self.settings.endgame else others
-        equal = [
-            self._compared(ComparisonOperator.EQUAL, value, choice, node, fold=fold)
-            for choice in choices
-        ]
-        return disjunction(equal if self.settings.endgame else [known, *equal])
+        if equal and self.settings.endgame:  # then each choice is a comparison of its own
+            kinds = tree.any_of(same_kind(value, literal) for literal in literals)
+            known = Truths.among(known.holds, kinds)
+        return disjunction([known, *equal]) if equal else known
 
-    def _can_match(self, value: Value, literal: tree.Literal, node: syntax.Expression) -> bool:
+    def _can_match(
+        self,
+        value: Value,
+        literal: tree.Literal,
+        node: syntax.Expression,
+        choice: syntax.Expression,
+    ) -> bool:
         if isinstance(literal.value, str) and "*" in literal.value:
             self.problems.warn(
                 "`in` takes `*` as it stands, so this rarely matches; write `:` or `like`",
-                node.position,
+                choice.position,
             )
         try:
-            tree.membership(value, (literal,))
+            found = tree.comparison(ComparisonOperator.EQUAL, value, literal)
+            self.types.comparison(found, (node, choice), choice)
         except ValueError as error:
-            self.problems.error(f"this choice can never match: {error}", node.position)
+            hint = literal_hint(value, literal)
+            self.problems.error(f"this choice can never match: {error}{hint}", choice.position)
+            return False
+        except Refused:
             return False
         return True
 
@@ -277,8 +298,11 @@ class ExpressionLowering:
         value = self.value(node.value)
         fold = node.operator.endswith((":", "~")) or self.settings.fold
         texts = self.each(node.patterns, self._pattern)
+        remark_on_choices(node.patterns, self.problems, fold=fold)
         if not node.operator.startswith("regex"):
+            self.types.wildcards(value, texts, node)
             return Truths.leaf(wildcard(value, texts, fold=fold), (value,))
+        self.types.expressions(value, node)
         patterns = [
             self.regex(text, pattern) for text, pattern in zip(texts, node.patterns, strict=True)
         ]
@@ -328,6 +352,9 @@ class ExpressionLowering:
         """
         match node:
             case syntax.Literal():
+                if isinstance(node.value, int) and node.value > LARGEST_INTEGER:
+                    problem = "the number is too large: integers have 64 bits"
+                    raise self.names.refuse(problem, node)
                 return tree.Literal(node.value)
             case syntax.Field():
                 return self.names.value(node)
@@ -366,6 +393,7 @@ class ExpressionLowering:
         value = self.value(node)
         if isinstance(value, tree.Literal) and isinstance(value.value, (str, bool)):
             raise self.names.refuse(f"`{text_of(value.value)}` is no number", node)
+        self.types.operand(value, node)
         return value
 
     def _nested(self, node: syntax.Expression) -> Truths:
@@ -386,8 +414,8 @@ class ExpressionLowering:
 
     def each(
         self,
-        nodes: Sequence[syntax.Expression],
-        lower: Callable[[syntax.Expression], _LoweredT],
+        nodes: Sequence[_NodeT],
+        lower: Callable[[_NodeT], _LoweredT],
     ) -> list[_LoweredT]:
         """Lower every node, also after one that has no meaning."""
         lowered: list[_LoweredT] = []
@@ -400,12 +428,6 @@ class ExpressionLowering:
         if refused is not None:
             raise refused
         return lowered
-
-
-def _cidr_hint(value: Value) -> str:
-    if isinstance(value, tree.Literal) and isinstance(value.value, str) and "/" in value.value:
-        return "; a network is asked for by `cidrMatch`"
-    return ""
 
 
 def _is_optional(node: syntax.Expression) -> bool:

@@ -95,6 +95,15 @@ _NULL_IS_DEFAULT: Final = (Function.NUMBER, Function.SUBSTRING)
 dialect, that is so for all."""
 
 
+_ARGUMENTS: Final[Mapping[Function, tuple[str, ...]]] = {
+    Function.BETWEEN: ("text", "text", "text", "boolean"),
+    Function.INDEX_OF: ("text", "text", "position"),
+    Function.LENGTH: ("text",),
+    Function.NUMBER: ("text or number", "position"),
+    Function.SUBSTRING: ("text", "position", "position"),
+}
+"""What the arguments of a function must be; the others take anything."""
+
 _OF_ENDGAME: Final = {Function.BETWEEN: Function.BETWEEN_OR_NULL}
 """Functions that mean something else in the endgame dialect."""
 
@@ -105,6 +114,7 @@ def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Cal
     def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         arguments = lowering.each(node.arguments, lowering.value)
         endgame = lowering.settings.endgame
+        _check_arguments(lowering, node, function, arguments)
         if endgame or function in _NULL_IS_DEFAULT:
             while len(arguments) > definition.least and arguments[-1] == tree.Literal(None):
                 arguments.pop()
@@ -117,9 +127,30 @@ def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Cal
     return lower
 
 
+def _check_arguments(
+    lowering: ExpressionLowering, node: syntax.Call, function: Function, values: Sequence[Value]
+) -> None:
+    types = lowering.types
+    checks = {
+        "text": types.text,
+        "position": types.position,
+        "boolean": types.boolean,
+        "text or number": types.text_or_number,
+    }
+
+    def check(argument: tuple[str, Value, syntax.Expression]) -> None:
+        wanted, value, written = argument
+        lists_count = function is Function.LENGTH and isinstance(value, tree.Field) and value.whole
+        if not lists_count:
+            checks[wanted](value, written, node.name)
+
+    wanted = _ARGUMENTS.get(function, ())
+    lowering.each(list(zip(wanted, values, node.arguments, strict=False)), check)
+
+
 def _text_test(kind: TextPart) -> Callable[[ExpressionLowering, syntax.Call], Meaning]:
     def lower(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
-        value, part = lowering.each(node.arguments, lowering.value)
+        value, part = lowering.each(node.arguments, lambda a: _text_value(lowering, a, node))
         fold = node.fold or lowering.settings.fold
         holds: tree.Predicate = tree.TextTest(kind, value, part, fold)
         if lowering.settings.endgame:
@@ -133,6 +164,14 @@ def _text_test(kind: TextPart) -> Callable[[ExpressionLowering, syntax.Call], Me
         return Truths.leaf(holds, (value, part))
 
     return lower
+
+
+def _text_value(
+    lowering: ExpressionLowering, argument: syntax.Expression, node: syntax.Call
+) -> Value:
+    value = lowering.value(argument)
+    lowering.types.text(value, argument, node.name)
+    return value
 
 
 def _some_text(part: Value) -> tree.Predicate:
@@ -161,6 +200,7 @@ def _cidr_match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
 
     address, *blocks = node.arguments
     value = lowering.value(address)
+    lowering.types.address(value, address)
     networks = dict.fromkeys(lowering.each(blocks, network))
     known = tuple(text for text in networks if text is not None)
     if len(known) < len(networks):
@@ -206,7 +246,7 @@ def _array_count(lowering: ExpressionLowering, node: syntax.Call) -> tree.Elemen
 
 
 def _wildcard(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
-    value = lowering.value(node.arguments[0])
+    value = _text_value(lowering, node.arguments[0], node)
     texts = lowering.each(node.arguments[1:], lambda argument: _text(lowering, argument))
     return endgame_wildcard(value, texts, fold=lowering.settings.fold)
 
@@ -218,7 +258,7 @@ def _match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
         return lowering.regex(matching_where_a_text_begins(text), argument)
 
     value, *patterns = _field_first(node.arguments)
-    found = lowering.value(value)
+    found = _text_value(lowering, value, node)
     expressions = lowering.each(patterns, pattern)
     return endgame_match(found, expressions, fold=lowering.settings.fold)
 

@@ -1,0 +1,91 @@
+"""Warnings about conditions that mean something, but hardly what was meant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kestrel_eql import syntax
+from kestrel_eql.problems import Problems
+from kestrel_framework.values import fold_case, text_of
+
+
+def remark_on_terms(node: syntax.And | syntax.Or, problems: Problems) -> None:
+    """Warn of terms that stand there twice, and of those that decide everything."""
+    word = "and" if isinstance(node, syntax.And) else "or"
+    deciding = isinstance(node, syntax.Or)
+    seen: set[syntax.Expression] = set()
+    for term in node.terms:
+        if isinstance(term, syntax.Literal) and term.value is deciding:
+            verb = "always" if deciding else "never"
+            known = text_of(deciding)
+            problem = f"with `{known}` in it, this `{word}` {verb} holds; leave `{known}` out"
+            problems.warn(problem, term.position)
+        elif term in seen:
+            problem = f"this condition stands in the same `{word}` twice; leave one out"
+            problems.warn(problem, _start(term))
+        seen.add(term)
+    if isinstance(node, syntax.Or):
+        _remark_on_exclusions(node, problems)
+
+
+def remark_on_choices(
+    choices: Sequence[syntax.Expression], problems: Problems, *, fold: bool
+) -> None:
+    """Warn of choices or patterns that stand in a list twice."""
+    seen: set[object] = set()
+    for choice in choices:
+        if not isinstance(choice, syntax.Literal):
+            continue
+        value = choice.value
+        key = fold_case(value) if fold and isinstance(value, str) else value
+        if (type(value), key) in seen:
+            shown = f'"{value}"' if isinstance(value, str) else f"`{_written(choice)}`"
+            problems.warn(f"{shown} stands in this list twice; leave one out", choice.position)
+        seen.add((type(value), key))
+
+
+def remark_on_constants(node: syntax.Comparison, problems: Problems) -> None:
+    """Warn of a comparison that is the same for every event."""
+    if isinstance(node.left, syntax.Literal) and isinstance(node.right, syntax.Literal):
+        problems.warn(
+            "this compares two constants, so it is the same for every event: compare a field",
+            node.position,
+        )
+
+
+def _remark_on_exclusions(node: syntax.Or, problems: Problems) -> None:
+    """Warn of `a != 1 or a != 2`, which holds for every single value."""
+    excluded = [
+        (term, term.left)
+        for term in node.terms
+        if isinstance(term, syntax.Comparison)
+        and term.operator == "!="
+        and isinstance(term.left, syntax.Field)
+        and isinstance(term.right, syntax.Literal)
+        and term.right.value is not None
+    ]
+    counts = Counter(field for _, field in excluded)
+    for term, field in excluded:
+        if counts.pop(field, 0) > 1:
+            path = field.path
+            problem = (
+                f"`{path}` is always unequal to one of several values, so this `or` nearly always "
+                f"holds; join the comparisons with `and`, or write `{path} not in (...)`"
+            )
+            problems.warn(problem, term.position)
+
+
+def _start(node: syntax.Expression) -> int:
+    """Return where an expression begins; its position may be that of its operator."""
+    positions = [node.position]
+    waiting = [node]
+    while waiting:
+        below = syntax.children(waiting.pop())
+        positions.extend(child.position for child in below)
+        waiting.extend(below)
+    return min(positions)
+
+
+def _written(literal: syntax.Literal) -> str:
+    return "null" if literal.value is None else text_of(literal.value)
