@@ -77,7 +77,7 @@ class DetectorStatistics:
 
 @attrs.frozen
 class PartialMatches:
-    """What became of partial matches: sequences and samples that are not complete.
+    """What became of partial matches: sequences, samples and joins that are not complete.
 
     Attributes:
         live: How many there are.

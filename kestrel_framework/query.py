@@ -45,8 +45,8 @@ class SearchResult:
     Attributes:
         events: One document for each step; `None` where a step holds because no event came.
         join_keys: The values that the events share; empty where the rule names none. A date
-            is a text in ISO 8601 for a sequence, and milliseconds since 1970 for a sample, as
-            Elasticsearch shows them.
+            is a text in ISO 8601 for a sequence or join, and milliseconds since 1970 for a
+            sample, as Elasticsearch shows them.
     """
 
     events: tuple[Document | None, ...]
@@ -67,9 +67,9 @@ def search(
 
     Events are sorted by timestamp, then tiebreaker; equal ones keep their order. A sample
     has no order in time, and takes the events as they are given, except that lineage is always
-    known from the events before. Events and sequences are
-    found in the order of their last events, samples in ascending order of their keys,
-    null first. They pass the pipes of the rule from left to right; `size` comes last.
+    known from the events before. Events, sequences and joins are found in the order of their
+    last events, samples in ascending order of their keys, null first. They pass the pipes of
+    the rule from left to right; `size` comes last.
 
     Holds all documents in memory, and whatever unfinished sequences need.
 

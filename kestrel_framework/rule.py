@@ -120,10 +120,11 @@ class EventRule:
 
 @attrs.frozen
 class JoinKey:
-    """A value that the events of a sequence or sample share.
+    """A value that the events of a sequence, sample or join share.
 
     A null key drops the event, unless `optional`: then null is a value that equals itself.
-    With `fold`, texts are equal without regard to case.
+    With `fold`, texts are equal without regard to case; a finding has the spelling of its
+    first event. The steps of a rule fold the same keys.
     """
 
     value: Value

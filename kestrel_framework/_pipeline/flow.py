@@ -100,11 +100,11 @@ class Candidate:
 
 @attrs.frozen
 class Completion:
-    """A finding: an event that a rule looks for, or a sequence or sample that is complete.
+    """A finding: an event that a rule looks for, or what is complete of another rule.
 
     Attributes:
         rule: Which rule, counted in the rule set.
-        key: The values of the join keys that the events share.
+        key: The values of the join keys that the events share, as the first of them has them.
         events: One for each step or filter; `None` where a step holds because no event came.
     """
 
