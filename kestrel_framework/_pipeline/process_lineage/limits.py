@@ -24,7 +24,7 @@ class LineageLimits:
     """
 
     processes: int = attrs.field(default=DEFAULT_PROCESSES, validator=_at_least_one)
-    generations: int = attrs.field(default=1024, validator=_at_least_one)
+    generations: int = attrs.field(default=256, validator=_at_least_one)
 
     @classmethod
     def unlimited(cls) -> Self:

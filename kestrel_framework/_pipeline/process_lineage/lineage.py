@@ -11,7 +11,7 @@ from kestrel_framework._pipeline.flow import Candidate, Problem, Row, Target
 from kestrel_framework._pipeline.over_approximation import decided_by_lineage, expression_of
 from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
-from kestrel_framework._pipeline.process_lineage.process_ids import ProcessIdReader
+from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.queries import (
     QueryTable,
@@ -105,11 +105,12 @@ class ProcessLineage:
         if not self._trees:
             return candidates
         left = []
-        trees = self._trees
+        first, *others = [tree.see for tree in self._trees]
         coming = iter(candidates)
         candidate = next(coming, None)
         for row in rows:
-            processes = [tree.see(row) for tree in trees]
+            process = first(row)
+            processes = (process, *[see(row) for see in others]) if others else (process,)
             if candidate is None or candidate.row is not row:
                 continue
             if not self._concerned.isdisjoint(candidate.targets):
@@ -156,11 +157,11 @@ class ProcessLineage:
             if number < self._first_query and decision.holds(self._asked.get(number))
         ]
         for tree in sorted(decision.without_process):
-            self._report_missing(candidate.row, self._trees[tree])
+            self._report_missing(candidate.row, self._table.trees[tree])
         return Candidate(candidate.row, targets, frozenset(decision.lineage))
 
-    def _report_missing(self, row: Row, tree: ProcessTree) -> None:
-        problem = f"the event has no `{tree.process_path}`, so that no lineage is known for it"
+    def _report_missing(self, row: Row, fields: TreeFields) -> None:
+        problem = f"the event has no `{fields[0].path}`, so that no lineage is known for it"
         self._report(Problem("no_process_id", problem, f"{row.stream}#{row.offset}", skipped=False))
 
     def _relation(self, node: Lineage) -> _Relation:
@@ -169,7 +170,7 @@ class ProcessLineage:
 
     def _tree(self, fields: TreeFields) -> ProcessTree:
         process, parent = (
-            ProcessIdReader(field, self._report, self.statistics) for field in fields
+            process_id_reader(field, self._report, self.statistics) for field in fields
         )
         return ProcessTree(process, parent, self._limits, self.statistics)
 

@@ -16,74 +16,71 @@ from kestrel_framework.values import LARGEST_INTEGER, SMALLEST_INTEGER
 ProcessId: TypeAlias = str | int | float
 """A number; an ASCII text of at most `LONGEST_TEXT` characters; or the digest of any other text."""
 
+IdReader: TypeAlias = Callable[[Row], ProcessId | None]
+
 LONGEST_TEXT: Final = 128
 _DIGEST: Final = "§"  # not ASCII, so that no text is taken for a digest
 
 
-class ProcessIdReader:
-    """Reads the id that a field of an event gives.
+def process_id_reader(
+    field: Field, report: Callable[[Problem], None], statistics: LineageStatistics
+) -> IdReader:
+    """Return what reads the id that a field of an event gives.
 
     An id is one text, not empty, or one number. Anything else that stands there is reported,
-    and taken as no id.
+    and taken as no id. The usual shapes of events are read quickly.
 
     Args:
         field: Where the id stands.
         report: Told what is no id.
-        statistics: Where long ids are counted; shared.
+        statistics: Where long ids are counted.
     """
+    parts = split_path(field.path)
+    null_is_missing = field.null_value is None
+    takes_texts = field.type in (None, FieldType.KEYWORD)
+    takes_integers = field.type in (None, FieldType.LONG)
 
-    def __init__(
-        self, field: Field, report: Callable[[Problem], None], statistics: LineageStatistics
-    ) -> None:
-        self._field = field
-        self._report = report
-        self._statistics = statistics
-        self._path = split_path(field.path)
-        self._null_is_missing = field.null_value is None
-        self._takes_texts = field.type in (None, FieldType.KEYWORD)
-        self._takes_integers = field.type in (None, FieldType.LONG)
-
-    @property
-    def path(self) -> str:
-        """The path of the field."""
-        return self._field.path
-
-    def read(self, row: Row) -> ProcessId | None:
-        """Return the id in an event, or None. The usual shapes of events are read quickly."""
+    def read(row: Row) -> ProcessId | None:
         value: object = row.document
-        for part in self._path:
+        for part in parts:
             if type(value) is not dict:
                 break
             value = value.get(part)
         else:
             if type(value) is str:
-                if self._takes_texts and 0 < len(value) <= LONGEST_TEXT and value.isascii():
+                if takes_texts and 0 < len(value) <= LONGEST_TEXT and value.isascii():
                     return value
             elif (
                 type(value) is int
-                and self._takes_integers
+                and takes_integers
                 and SMALLEST_INTEGER <= value <= LARGEST_INTEGER
             ):
                 return value
-        if value is None and self._null_is_missing:
+        if value is None and null_is_missing:
             return None
-        return self._read_any(row)
+        return read_any(row)
 
-    def _read_any(self, row: Row) -> ProcessId | None:
-        found = entries(self._field, row.document)
+    def read_any(row: Row) -> ProcessId | None:
+        found = entries(field, row.document)
         if not found:
             return None
         first = found[0]
         if isinstance(first, (bool, Mapping)) or any(other != first for other in found):
-            problem = f"`{self.path}` names no process: it is neither one text nor one number"
+            problem = f"`{field.path}` names no process: it is neither one text nor one number"
             place = f"{row.stream}#{row.offset}"
-            self._report(Problem("odd_process_id", problem, place, skipped=False))
+            report(Problem("odd_process_id", problem, place, skipped=False))
             return None
-        return self._of_text(first) if isinstance(first, str) else first
+        if not isinstance(first, str):
+            return first
+        if len(first) > LONGEST_TEXT:
+            statistics.long_ids += 1
+        return _bounded(first)
 
-    def _of_text(self, text: str) -> ProcessId | None:
-        if len(text) <= LONGEST_TEXT and text.isascii():
-            return text or None
-        if len(text) > LONGEST_TEXT:
-            self._statistics.long_ids += 1
-        return _DIGEST + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return read
+
+
+def _bounded(text: str) -> ProcessId | None:
+    """Return a text as an id: itself, its digest if it is long or not ASCII, or None if empty."""
+    if len(text) <= LONGEST_TEXT and text.isascii():
+        return text or None
+    return _DIGEST + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

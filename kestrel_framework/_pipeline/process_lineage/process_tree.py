@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kestrel_framework._pipeline.flow import Row
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
-from kestrel_framework._pipeline.process_lineage.process_ids import ProcessId, ProcessIdReader
+from kestrel_framework._pipeline.process_lineage.process_ids import IdReader, ProcessId
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
 
 
@@ -54,22 +54,21 @@ class ProcessTree:
     ancestors, one access for each generation.
 
     Args:
-        process: Reads the id of an event's process.
-        parent: Reads the id of that process's parent.
+        read_process: Reads the id of an event's process.
+        read_parent: Reads the id of that process's parent.
         limits: How much to remember.
         statistics: Where to count; shared.
     """
 
     def __init__(
         self,
-        process: ProcessIdReader,
-        parent: ProcessIdReader,
+        read_process: IdReader,
+        read_parent: IdReader,
         limits: LineageLimits,
         statistics: LineageStatistics,
     ) -> None:
-        self.process_path = process.path
-        self._read_process = process.read
-        self._read_parent = parent.read
+        self._read_process = read_process
+        self._read_parent = read_parent
         self._limits = limits
         self._statistics = statistics
         # Each in the order in which its processes were seen last.
