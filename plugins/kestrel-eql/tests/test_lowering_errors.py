@@ -44,6 +44,10 @@ Refused: TypeAlias = Callable[..., list[RuleError]]
         ("join by a [b where true] [c where true]", "`join` exists in the endgame dialect", 1),
         ("sequence [a where b] [a where b] fork", "`fork` exists in the endgame dialect only", 22),
         ("any where $a == 1", "`$a` is not bound", 11),
+        ("sequence with maxspan=1s [a where b] ![a where b] as c", "cannot name an event", 38),
+        ("sequence [a where b] by c as e until [x where y] by z", "a sequence has two steps", 1),
+        ("sequence [a where b] by c as e [a where b] by e.c", "join by a field of this step", 47),
+        ("sequence [a where b] as e [a where _arraysearch(e.l, $x, $x)]", "cannot be searched", 49),
         ("sequence [a where true]", "a sequence has two steps or more", 1),
         ("sequence [a where true] ![b where true]", "needs `maxspan`", 25),
         ("sequence with maxspan=1s ![a where true] ![b where true]", "missing events alone", 26),
@@ -173,6 +177,15 @@ def test_conditions_as_values_nest_to_a_limit(compiled: Compiled, refused: Refus
 
     assert compiled(nested(4))
     assert "nest deeper than 4 levels" in refused(nested(5))[0].problem
+
+
+def test_array_searches_nest_to_a_limit(compiled: Compiled, refused: Refused) -> None:
+    def nested(levels: int) -> str:
+        return "any where " + "_arraysearch(a, $x, " * levels + "$x == 1" + ")" * levels
+
+    assert compiled(nested(4))
+    (error,) = refused(nested(5))
+    assert error.problem == "array searches nest deeper than 4 levels"
 
 
 def test_a_sequence_has_a_limit_of_steps(refused: Refused) -> None:

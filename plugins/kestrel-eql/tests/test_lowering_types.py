@@ -275,6 +275,32 @@ def test_a_step_named_like_a_field_hides_it_with_a_warning(compiled: Compiled) -
     assert "names a step" not in " ".join(w.problem for w in fine.warnings)
 
 
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("sequence with maxspan=1s {a} by process.pid {b} by user.name", 73),
+        ("sequence by user.name with maxspan=1s {a} by process.pid {b} by source.ip", 86),
+        (
+            "sequence with maxspan=1s {a} by source.ip {b} by user.name until {a} by process.pid",
+            103,
+        ),
+        ("sample {a} by process.trusted {b} by process.pid", 61),
+    ],
+)
+def test_join_keys_that_are_never_equal(refused: Refused, text: str, column: int) -> None:
+    (error,) = refused(text.format(a="[any where true]", b="[any where true]"), schema=SCHEMA)
+    assert "they are never equal; join by fields of one type" in error.problem
+    assert error.location is not None
+    assert error.location.column == column
+
+
+def test_join_keys_of_one_kind_are_fine(compiled: Compiled) -> None:
+    steps = "[any where true] by process.pid, user.name [any where true] by cpu.share, source.ip"
+    assert compiled(f"sequence with maxspan=1s {steps}", schema=SCHEMA).warnings == ()
+    keys = "[any where true] by process.pid * 2 [any where true] by length(user.name)"
+    assert compiled(f"join {keys}", schema=SCHEMA, dialect="endgame").warnings == ()
+
+
 def test_two_steps_cannot_have_one_name(refused: Refused) -> None:
     (error,) = refused("sequence with maxspan=1s [a where true] as x [b where true] as x")
     assert "two steps have the name `x`" in error.problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from kestrel_eql.truths import null_test
@@ -13,6 +14,7 @@ from kestrel_framework.values import Kind, kind_of
 
 KINDS: Final[frozenset[Kind]] = frozenset({"text", "number", "boolean"})
 
+_WORDS: Final[dict[Kind, str]] = {"text": "a text", "number": "a number", "boolean": "a boolean"}
 _OF_TYPES: Final[dict[FieldType, Kind]] = {
     FieldType.KEYWORD: "text",
     FieldType.IP: "text",
@@ -43,6 +45,11 @@ def kinds_of(value: Value) -> frozenset[Kind]:
         case tree.Truth():
             return frozenset({"boolean"})
     assert_never(value)
+
+
+def in_words(kinds: Iterable[Kind]) -> str:
+    """Return kinds as a sentence names them: `a number or a text`."""
+    return " or ".join(_WORDS[kind] for kind in sorted(kinds))
 
 
 def kind_test(value: Value, kind: Kind) -> Predicate:

@@ -10,6 +10,7 @@ import attrs
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Settings
 from kestrel_eql.expressions import ExpressionLowering
+from kestrel_eql.kinds import in_words, kinds_of
 from kestrel_eql.names import Names, Refused
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
@@ -100,7 +101,7 @@ class _QueryLowering:
         self._check_forks(query)
         until = None
         if query.until is not None:
-            until = self._until(query.until, query)
+            until = self._until(query.until, query, steps)
         elif query.maxspan is None:
             self._problems.warn(
                 "without `maxspan`, a sequence waits for its next step without end", query.position
@@ -127,7 +128,7 @@ class _QueryLowering:
             self._problems.error(problem, query.position)
         self._check_unordered(query, "a join")
         filters = self._steps(query.terms, query.keys)
-        until = None if query.until is None else self._until(query.until, query)
+        until = None if query.until is None else self._until(query.until, query, filters)
         if len(query.terms) == 1:
             self._problems.error("a join has two events or more", query.position)
         return JoinRule(tuple(filters), until) if filters else None
@@ -167,6 +168,8 @@ class _QueryLowering:
         for term in terms:
             step = self._step(term, keys, width)
             if step is not None:
+                if steps:
+                    self._check_keys(steps[0], step, term)
                 runs = [attrs.evolve(step, name="")] * (term.runs - 1)
                 steps.extend([*runs, step])
             if term.name:
@@ -188,7 +191,10 @@ class _QueryLowering:
             self._problems.error(problem, term.position)
 
     def _until(
-        self, term: syntax.Term, query: syntax.SequenceQuery | syntax.JoinQuery
+        self,
+        term: syntax.Term,
+        query: syntax.SequenceQuery | syntax.JoinQuery,
+        steps: Sequence[Step],
     ) -> Step | None:
         for present, what in (
             (term.missing, "`!`"),
@@ -198,7 +204,23 @@ class _QueryLowering:
         ):
             if present:
                 self._problems.error(f"`until` has no {what}", term.position)
-        return self._step(term, query.keys, len(query.keys) + len(query.terms[0].keys))
+        step = self._step(term, query.keys, len(query.keys) + len(query.terms[0].keys))
+        if step is not None and steps:
+            self._check_keys(steps[0], step, term)
+        return step
+
+    def _check_keys(self, first: Step, step: Step, term: syntax.Term) -> None:
+        """Tell of the keys of a step that can never be what those of the first step are."""
+        places = [*(term.position for _ in step.keys), *(key.position for key in term.keys)]
+        pairs = zip(first.keys, step.keys, places[-len(step.keys) :], strict=False)
+        for known, key, place in pairs:
+            kinds, others = kinds_of(known.value), kinds_of(key.value)
+            if kinds and others and not kinds & others:
+                problem = (
+                    f"this join key is {in_words(others)}, and that of the first step "
+                    f"{in_words(kinds)}: they are never equal; join by fields of one type"
+                )
+                self._problems.error(problem, place)
 
     def _step(
         self, term: syntax.Term, keys: tuple[syntax.Expression, ...], width: int
@@ -221,7 +243,7 @@ class _QueryLowering:
             endgame = self._settings.endgame  # where a null key equals itself
             fold = self._settings.fold
             if isinstance(node, syntax.Field):
-                field = self._names.field(node, elements=True)
+                field = self._names.join_key(node)
                 return JoinKey(field, node.optional or endgame, fold)
             if isinstance(node, syntax.Literal) or not endgame:
                 raise self._names.refuse("a join key must be a field", node)

@@ -16,13 +16,22 @@ from kestrel_framework import predicate as tree
 from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import FieldType, SchemaRegistry
 
-_CONSTANTS: Final = ("null", "true", "false")
+_CONSTANTS: Final = {
+    "false": "false",
+    "nil": "null",
+    "none": "null",
+    "null": "null",
+    "true": "true",
+}
 _MAX_SUGGESTIONS: Final = 20
 """For how many unknown fields of a rule the nearest known one is searched, which is slow."""
+MAX_NESTED_SEARCHES: Final = 4
+"""How deep array searches nest: each level looks at every element of its array."""
 _LINEAGE_FIELDS: Final = {
     Dialect.ELASTIC: ("process.entity_id", "process.parent.entity_id"),
     Dialect.ENDGAME: ("unique_pid", "unique_ppid"),
 }
+_USUAL_STEP: Final = re.compile(r"event[0-9]+")
 _POSITION: Final = re.compile(r"\[[0-9]+\]")
 
 
@@ -48,6 +57,7 @@ class _Scope:
     Attributes:
         steps: The named steps before.
         bindings: The variables of the array searches around.
+        searches: How many array searches are around.
         results: In a pipe, how many events a result has; else 0.
         hidden: What is visible outside of the brackets around the place, and not inside.
         brackets: How those brackets begin, such as `child of [...]`, or "".
@@ -55,6 +65,7 @@ class _Scope:
 
     steps: dict[str, int] = attrs.field(factory=dict)
     bindings: dict[str, _Binding] = attrs.field(factory=dict)
+    searches: int = 0
     results: int = 0
     hidden: frozenset[str] = frozenset()
     brackets: str = ""
@@ -86,6 +97,9 @@ class Names:
 
     def name_step(self, name: str, step: int, node: syntax.Term) -> None:
         """Make `name.field` the field of the event that a step matched."""
+        if node.missing:
+            problem = f"`{name}` cannot name an event that is missing: leave `as` out"
+            self._problems.error(problem, node.position)
         if name in self._scope.steps:
             self._problems.error(
                 f"two steps have the name `{name}`; give each a name of its own", node.position
@@ -180,6 +194,13 @@ class Names:
             return None
         return self.value(shorter), last
 
+    def join_key(self, node: syntax.Field) -> tree.Field:
+        """Return the field of the event at hand that a step is joined by."""
+        if node.parts[0] in self._scope.steps and len(node.parts) > 1:
+            problem = f"`{node.path}` belongs to an earlier step: join by a field of this step"
+            raise self.refuse(problem, node)
+        return self.field(node, elements=True)
+
     def variable(self, node: syntax.Variable) -> tree.Element:
         """Return what `$name.path` reads."""
         binding = self._scope.bindings.get(node.name)
@@ -214,8 +235,12 @@ class Names:
             form = "a name" if self._settings.endgame else "a variable such as `$entry`"
             raise self.refuse(f"the second argument must be {form}", node)
         outer = self._scope
+        if outer.searches >= MAX_NESTED_SEARCHES:
+            problem = f"array searches nest deeper than {MAX_NESTED_SEARCHES} levels"
+            raise self.refuse(problem, node)
         binding = _Binding(name, self._full_path(array))
-        self._scope = attrs.evolve(outer, bindings={**outer.bindings, name: binding})
+        bindings = {**outer.bindings, name: binding}
+        self._scope = attrs.evolve(outer, bindings=bindings, searches=outer.searches + 1)
         try:
             yield name
         finally:
@@ -284,7 +309,7 @@ class Names:
         above = schema.field(_without_positions(parts[:-1]))
         if self._settings.endgame and above is not None and above.type is FieldType.KEYWORD:
             return  # `subtype.create`, which `text_choice` is about
-        near = path.lower() if path.lower() in _CONSTANTS else None
+        near = _CONSTANTS.get(path.lower())
         if not schema.fields:
             if near is not None:
                 problem = f"`{path}` is read as a field; did you mean `{near}`?"
@@ -294,6 +319,8 @@ class Names:
             self._suggestions += 1
             near = schema.nearest_field(path)
         problem = f"unknown field `{path}`" + (f"; did you mean `{near}`?" if near else "")
+        if len(parts) > 1 and _USUAL_STEP.fullmatch(str(parts[0])):
+            problem = f"no step before is called `{parts[0]}`; add `as {parts[0]}` to one"
         if schema.strict:
             self._problems.error(problem, node.position)
         else:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kestrel_eql import syntax
-from kestrel_eql.kinds import kinds_of
+from kestrel_eql.kinds import in_words, kinds_of
 from kestrel_eql.names import Names
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
@@ -27,7 +27,6 @@ from kestrel_framework.values import (
     version_key,
 )
 
-_IN_WORDS: Final[dict[Kind, str]] = {"text": "a text", "number": "a number", "boolean": "a boolean"}
 _CONVERSIONS: Final[dict[Kind, str]] = {"text": "string", "number": "number"}
 _NUMBER_PATTERN: Final = re.compile(r"[0-9.eE+*?-]*")
 _ADDRESS_PATTERN: Final = re.compile(r"[0-9a-fA-F.:*?]*")
@@ -232,7 +231,7 @@ class TypeChecks:
         if not kinds or wanted in kinds:
             return
         named = function if function == "arithmetic" else f"`{function}`"
-        problem = f"{_described(node, value)}, and {named} wants {_IN_WORDS[wanted]} here"
+        problem = f"{_described(node, value)}, and {named} wants {in_words([wanted])} here"
         conversion = _CONVERSIONS.get(wanted)
         if conversion and isinstance(node, syntax.Field) and kinds != {"boolean"}:
             problem += f"; write `{conversion}({node.path})`"
@@ -256,8 +255,7 @@ def literal_hint(value: Value, other: Value) -> str:
 
 
 def _described(node: syntax.Expression, value: Value) -> str:
-    kinds = sorted(kinds_of(value))
-    words = " or ".join(_IN_WORDS[kind] for kind in kinds)
+    words = in_words(kinds_of(value))
     match node:
         case syntax.Literal(value=str() as text):
             return f'"{text}" is {words}'
