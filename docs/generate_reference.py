@@ -19,7 +19,7 @@ import attrs
 import click
 
 import kestrel_framework
-from kestrel_framework import config, errors, hookspecs, interfaces
+from kestrel_framework import config, errors, hookspecs, interfaces, rule_encoding
 from kestrel_framework._builtin import plugin as builtin
 from kestrel_framework.cli import kestrel
 from kestrel_framework.event import EventSettings
@@ -48,6 +48,7 @@ def pages() -> dict[str, str]:
     return {
         "python-api.md": _python_api(),
         "hooks-and-interfaces.md": _hooks_and_interfaces(),
+        "rule-encoding.md": _rule_encoding(),
         "errors.md": _errors(),
         "schema.md": _schema(),
         "configuration.md": _configuration(),
@@ -174,6 +175,15 @@ def _hooks_and_interfaces() -> str:
     lead = inspect.cleandoc(hookspecs.__doc__ or "")
     introduction = ["# Interfaces", inspect.cleandoc(interfaces.__doc__ or "")]
     return _page("Hooks", lead, [*hooks, *introduction, *classes])
+
+
+def _rule_encoding() -> str:
+    members = {name: getattr(rule_encoding, name) for name in rule_encoding.__all__}
+    sections = [_function(name, member) for name, member in members.items() if callable(member)]
+    limits = [f"`{name}`: {value:,}" for name, value in members.items() if isinstance(value, int)]
+    lead = "What `from kestrel_framework.rule_encoding import ...` offers."
+    about = inspect.cleandoc(rule_encoding.__doc__ or "")
+    return _page("Rules as bytes", lead, [about, *limits, *sections])
 
 
 def _error_classes() -> list[tuple[str, type]]:

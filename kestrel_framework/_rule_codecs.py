@@ -1,0 +1,291 @@
+"""How the parts of rules, and their attributes, are written as plain data and read again.
+
+Made from the types that the classes of `kestrel_framework.predicate` and `kestrel_framework.rule`
+state for their attributes, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any, Final, Protocol, TypeAlias, get_args, get_origin, get_type_hints
+
+import attrs
+from msgspec.msgpack import Ext
+
+from kestrel_framework import predicate as tree
+from kestrel_framework import rule as rules
+from kestrel_framework.functions import FUNCTIONS
+
+_BIG_INTEGER: Final = 1
+_LEAST_INTEGER: Final = -(2**63)
+_GREATEST_INTEGER: Final = 2**64 - 1
+
+_NODES: Final[tuple[type, ...]] = (*get_args(tree.Value), *get_args(tree.Predicate))
+_PARTS: Final[tuple[type, ...]] = (
+    *_NODES, rules.Program, rules.JoinKey, rules.Step, *get_args(rules.RuleBody), rules.Pipe,
+)  # fmt: skip
+
+_Raw: TypeAlias = object
+"""What MessagePack has: None, booleans, numbers, texts, bytes, lists and mappings."""
+
+
+class WrongError(ValueError):
+    """Something cannot be so, in a rule to write or in what is read."""
+
+
+class PartNumbers(Protocol):
+    """Knows the numbers of the parts that are written."""
+
+    def reference(self, part: object) -> int:
+        """Return the number of a part that has been written."""
+
+
+class NumberedParts(Protocol):
+    """Knows the parts that are read."""
+
+    def referred(self, number: _Raw, kinds: Container[type]) -> object:
+        """Return the part of a number.
+
+        Raises:
+            WrongError: there is none, or it is of none of `kinds`.
+        """
+
+
+_Write: TypeAlias = Callable[[Any, PartNumbers], _Raw]
+_Read: TypeAlias = Callable[[_Raw, NumberedParts], object]
+
+
+@attrs.frozen
+class _Codec:
+    """How one attribute is written and read; both refuse what the attribute cannot be."""
+
+    write: _Write
+    read: _Read
+
+
+@attrs.frozen
+class Shape:
+    """How the parts of one class are written and read, attribute by attribute."""
+
+    kind: type
+    is_node: bool
+    names: tuple[str, ...]
+    defaults: tuple[object, ...]
+    least: int
+    writers: tuple[_Write, ...]
+    readers: tuple[_Read, ...]
+    check: Callable[[Any], bool] | None
+
+    def is_default(self, index: int, value: object) -> bool:
+        default = self.defaults[index]
+        return value is default or (isinstance(default, (str, tuple)) and value == default)
+
+
+def _plain(kind: type) -> _Codec:
+    """Return the codec of texts, booleans, bytes, or integers of 64 bits."""
+
+    def same(value: object, _: object) -> object:
+        if type(value) is not kind:
+            raise WrongError(f"{_short(value)} is not of the type {kind.__name__}")
+        return value
+
+    return _Codec(same, same)
+
+
+def _scalar() -> _Codec:
+    """Return the codec of constants: null, texts, booleans and numbers of any size."""
+    kinds = (str, int, float, bool, types.NoneType)
+
+    def write(value: object, _: PartNumbers) -> _Raw:
+        if type(value) is int and not _LEAST_INTEGER <= value <= _GREATEST_INTEGER:
+            size = value.bit_length() // 8 + 1
+            return Ext(_BIG_INTEGER, value.to_bytes(size, signed=True))
+        if type(value) not in kinds:
+            raise WrongError(f"{_short(value)} is no constant")
+        return value
+
+    def read(raw: _Raw, _: NumberedParts) -> object:
+        if isinstance(raw, Ext) and raw.code == _BIG_INTEGER:
+            return int.from_bytes(raw.data, signed=True)
+        if type(raw) not in kinds:
+            raise WrongError(f"{_short(raw)} is no constant")
+        return raw
+
+    return _Codec(write, read)
+
+
+def _enumerated(kind: type[enum.Enum]) -> _Codec:
+    members = {member.value: member for member in kind}
+
+    def write(value: object, _: PartNumbers) -> _Raw:
+        if not isinstance(value, kind):
+            raise WrongError(f"{_short(value)} is no {kind.__name__}")
+        return value.value
+
+    def read(raw: _Raw, _: NumberedParts) -> object:
+        member = members.get(raw) if isinstance(raw, str) else None
+        if member is None:
+            raise WrongError(f"{_short(raw)} is no {kind.__name__}")
+        return member
+
+    return _Codec(write, read)
+
+
+def _part(kinds: frozenset[type]) -> _Codec:
+    def write(value: object, numbers: PartNumbers) -> _Raw:
+        if type(value) not in kinds:
+            raise WrongError(f"{_short(value)} cannot stand there")
+        return numbers.reference(value)
+
+    def read(raw: _Raw, parts: NumberedParts) -> object:
+        return parts.referred(raw, kinds)
+
+    return _Codec(write, read)
+
+
+def _part_or_integer(kinds: frozenset[type]) -> _Codec:
+    """Return the codec of what is a part, or an integer: that one stands in a list of one."""
+    part, integer = _part(kinds), _plain(int)
+
+    def write(value: object, numbers: PartNumbers) -> _Raw:
+        return [integer.write(value, numbers)] if type(value) is int else part.write(value, numbers)
+
+    def read(raw: _Raw, parts: NumberedParts) -> object:
+        if isinstance(raw, list) and len(raw) == 1:
+            return integer.read(raw[0], parts)
+        return part.read(raw, parts)
+
+    return _Codec(write, read)
+
+
+def _optional(codec: _Codec) -> _Codec:
+    return _Codec(
+        lambda value, numbers: None if value is None else codec.write(value, numbers),
+        lambda raw, parts: None if raw is None else codec.read(raw, parts),
+    )
+
+
+def _tuple(item: _Codec) -> _Codec:
+    def write(value: object, numbers: PartNumbers) -> _Raw:
+        if not isinstance(value, tuple):
+            raise WrongError(f"{_short(value)} is no tuple")
+        return [item.write(each, numbers) for each in value]
+
+    def read(raw: _Raw, parts: NumberedParts) -> object:
+        if not isinstance(raw, list):
+            raise WrongError(f"{_short(raw)} is no list")
+        return tuple([item.read(each, parts) for each in raw])
+
+    return _Codec(write, read)
+
+
+def _set(item: _Codec) -> _Codec:
+    several = _tuple(item)
+
+    def write(value: object, numbers: PartNumbers) -> _Raw:
+        if not isinstance(value, frozenset):
+            raise WrongError(f"{_short(value)} is no set")
+        return several.write(tuple(sorted(value)), numbers)
+
+    def read(raw: _Raw, parts: NumberedParts) -> object:
+        found = several.read(raw, parts)
+        assert isinstance(found, tuple)
+        return frozenset(found)
+
+    return _Codec(write, read)
+
+
+def _mapping(item: _Codec) -> _Codec:
+    """Return the codec of mappings from texts."""
+    text = _plain(str)
+
+    def write(value: object, numbers: PartNumbers) -> _Raw:
+        if not isinstance(value, Mapping):
+            raise WrongError(f"{_short(value)} is no mapping")
+        return {text.write(key, numbers): item.write(value[key], numbers) for key in sorted(value)}
+
+    def read(raw: _Raw, parts: NumberedParts) -> object:
+        if not isinstance(raw, dict):
+            raise WrongError(f"{_short(raw)} is no mapping")
+        return {text.read(key, parts): item.read(each, parts) for key, each in raw.items()}
+
+    return _Codec(write, read)
+
+
+def _codec(hint: Any) -> _Codec:
+    """Return the codec for an attribute of a type."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return _tuple(_codec(arguments[0]))
+    if origin is frozenset:
+        return _set(_codec(arguments[0]))
+    if origin is Mapping:
+        return _mapping(_codec(arguments[1]))
+    return _codec_of_one(frozenset(arguments or (hint,)))
+
+
+def _codec_of_one(kinds: frozenset[type]) -> _Codec:
+    """Return the codec for an attribute that is of one of several types."""
+    if float in kinds:
+        return _scalar()
+    if types.NoneType in kinds:
+        return _optional(_codec_of_one(kinds - {types.NoneType}))
+    parts = kinds.intersection(_PARTS)
+    if parts:
+        return _part_or_integer(parts) if int in kinds else _part(parts)
+    (kind,) = kinds
+    return _enumerated(kind) if issubclass(kind, enum.Enum) else _plain(kind)
+
+
+_CHECKS: Final[Mapping[type, Callable[[Any], bool]]] = {
+    tree.Call: lambda call: FUNCTIONS[call.function].takes(len(call.arguments)),
+    tree.Membership: lambda membership: (
+        bool(membership.choices) and all(each.value is not None for each in membership.choices)
+    ),
+    tree.StepField: lambda field: field.step >= 0,
+    rules.SequenceRule: lambda body: bool(body.steps),
+    rules.SampleRule: lambda body: bool(body.filters),
+    rules.JoinRule: lambda body: bool(body.filters),
+}
+
+
+def _shape_from(kind: type) -> Shape:
+    hints = get_type_hints(kind)
+    attributes = attrs.fields(kind)
+    codecs = [_codec(hints[attribute.name]) for attribute in attributes]
+    return Shape(
+        kind,
+        kind in _NODES,
+        tuple(attribute.name for attribute in attributes),
+        tuple(attribute.default for attribute in attributes),
+        sum(attribute.default is attrs.NOTHING for attribute in attributes),
+        tuple(codec.write for codec in codecs),
+        tuple(codec.read for codec in codecs),
+        _CHECKS.get(kind),
+    )
+
+
+SHAPES: Final[Mapping[str, Shape]] = {kind.__name__: _shape_from(kind) for kind in _PARTS}
+
+
+def shape_of(part: object) -> Shape:
+    shape = SHAPES.get(type(part).__name__)
+    if shape is None or shape.kind is not type(part):
+        raise WrongError(f"{_short(part)} cannot be encoded")
+    return shape
+
+
+def parts_in(part: object) -> Iterator[object]:
+    """Yield the parts directly inside a part."""
+    for name in shape_of(part).names:
+        value = getattr(part, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, _PARTS):
+                yield each
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

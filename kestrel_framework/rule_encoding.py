@@ -1,0 +1,252 @@
+"""Compiled rules as bytes: to keep them in a cache or a store, or to hand them to another process.
+
+The bytes say everything that a body, its pipes or a predicate mean, and nothing else: equal
+meaning gives equal bytes. Reading them runs no code and trusts nothing: whatever the bytes are,
+the outcome is a well-formed tree or a `ValueError`. Well-formed: only known nodes with attributes
+of their types, functions with as many arguments as they take, right regular expressions and
+networks, no deeper than `kestrel_framework.predicate.MAX_DEPTH`.
+
+The format is MessagePack: `["kestrel rule", version, records, root]`. A record is a list of the
+name of a class and its attributes in order; those at the end that have their default are left out.
+Where an attribute is itself such an object, the number of its record stands there, which is always
+an earlier one; an integer that could stand there instead is in a list of one. Equal parts of a tree
+are one record. `root` is the number of the body's or predicate's record, or a list of those of the
+pipes. Integers beyond 64 bits are extensions of type 1, in two's complement. A version does not
+read the bytes of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any, Final, TypeAlias, cast, get_args
+
+import attrs
+import msgspec
+
+from kestrel_framework import predicate as tree
+from kestrel_framework._rule_codecs import SHAPES, Shape, WrongError, parts_in, shape_of
+from kestrel_framework.predicate import MAX_DEPTH, Predicate
+from kestrel_framework.rule import Pipe, RuleBody
+
+__all__ = [
+    "MAX_NODES",
+    "VERSION",
+    "decode_body",
+    "decode_pipes",
+    "decode_predicate",
+    "encode_body",
+    "encode_pipes",
+    "encode_predicate",
+]
+
+VERSION: Final = 1
+"""The version of the format: another one for every change that this code would not understand."""
+
+MAX_NODES: Final = 1_000_000
+"""How many nodes a predicate may have; one that stands in several places counts in each."""
+
+_NAME: Final = "kestrel rule"
+
+
+def encode_body(body: RuleBody) -> bytes:
+    """Return the bytes of the body of a rule, which `decode_body` reads.
+
+    Raises:
+        ValueError: a text in it is not Unicode, or it is too deep or too large.
+    """
+    return _Writer().document(body)
+
+
+def decode_body(data: bytes) -> RuleBody:
+    """Return the body that `encode_body` made `data` of.
+
+    Raises:
+        ValueError: the bytes are not those of a body.
+    """
+    return cast(RuleBody, _Reader(data).root(get_args(RuleBody)))
+
+
+def encode_predicate(predicate: Predicate) -> bytes:
+    """Return the bytes of a predicate, which `decode_predicate` reads.
+
+    Raises:
+        ValueError: a text in it is not Unicode, or it is too deep or too large.
+    """
+    return _Writer().document(predicate)
+
+
+def decode_predicate(data: bytes) -> Predicate:
+    """Return the predicate that `encode_predicate` made `data` of.
+
+    Raises:
+        ValueError: the bytes are not those of a predicate.
+    """
+    return cast(Predicate, _Reader(data).root(get_args(tree.Predicate)))
+
+
+def encode_pipes(pipes: Sequence[Pipe]) -> bytes:
+    """Return the bytes of the pipes of a rule, which `decode_pipes` reads.
+
+    Raises:
+        ValueError: a text in them is not Unicode, or one is too deep or too large.
+    """
+    return _Writer().document(pipes)
+
+
+def decode_pipes(data: bytes) -> tuple[Pipe, ...]:
+    """Return the pipes that `encode_pipes` made `data` of.
+
+    Raises:
+        ValueError: the bytes are not those of pipes.
+    """
+    return cast(tuple[Pipe, ...], _Reader(data).roots((Pipe,)))
+
+
+# --- whole documents -------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Size:
+    """How large a part is: its levels, and how many parts it is made of."""
+
+    depth: int
+    nodes: int
+
+    @classmethod
+    def around(cls, shape: Shape, inner: Sequence[_Size]) -> _Size:
+        """Return the size of a part with others inside.
+
+        Raises:
+            WrongError: it is too large.
+        """
+        if not inner:
+            return _SMALLEST
+        depth = 1 + max([size.depth for size in inner])
+        nodes = 1 + sum([size.nodes for size in inner])
+        if shape.is_node and depth > MAX_DEPTH:
+            raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
+        if shape.is_node and nodes > MAX_NODES:
+            raise WrongError(f"it has more than {MAX_NODES:,} nodes")
+        return cls(depth, nodes)
+
+
+_SMALLEST: Final = _Size(1, 1)
+
+
+class _Writer:
+    """Numbers the parts of one document, each after those inside it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._records: dict[bytes, int] = {}
+        self._sizes: list[_Size] = []
+
+    def document(self, root: object) -> bytes:
+        try:
+            if isinstance(root, Sequence):
+                number: object = [self._number(part) for part in root]
+            else:
+                number = self._number(root)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"a text cannot be encoded: {error}") from error
+        records = [msgspec.Raw(record) for record in self._records]
+        return msgspec.msgpack.encode([_NAME, VERSION, records, number])
+
+    def reference(self, part: object) -> int:
+        """Return the number of a part that has been written."""
+        return self._numbers[id(part)]
+
+    def _number(self, root: object) -> int:
+        waiting = [root]
+        while waiting:
+            part = waiting[-1]
+            if id(part) in self._numbers:
+                waiting.pop()
+                continue
+            inner = list(parts_in(part))
+            missing = [each for each in inner if id(each) not in self._numbers]
+            waiting += missing
+            if not missing:
+                self._numbers[id(part)] = self._add(part, inner)
+        return self.reference(root)
+
+    def _add(self, part: object, inner: Sequence[object]) -> int:
+        shape = shape_of(part)
+        size = _Size.around(shape, [self._sizes[self.reference(each)] for each in inner])
+        values = [getattr(part, name) for name in shape.names]
+        while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
+            values.pop()
+        raws = [write(value, self) for write, value in zip(shape.writers, values, strict=False)]
+        record = msgspec.msgpack.encode([shape.kind.__name__, *raws])
+        number = self._records.setdefault(record, len(self._records))
+        if number == len(self._sizes):
+            self._sizes.append(size)
+        return number
+
+
+class _Reader:
+    """The parts of one document."""
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            name, version, records, self._root = _DOCUMENT.decode(data)
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"this is no encoded rule: {error}") from error
+        if name != _NAME:
+            raise ValueError("this is no encoded rule: it does not say that it is one")
+        if version != VERSION:
+            raise ValueError(f"the rule is encoded in version {version}, not {VERSION}")
+        self._parts: list[object] = []
+        self._sizes: list[_Size] = []
+        self._used: list[_Size] = []
+        for record in records:
+            try:
+                self._add(record)
+            except ValueError as error:
+                number = len(self._parts)
+                raise ValueError(f"the encoded rule is damaged: part {number}: {error}") from error
+
+    def root(self, kinds: tuple[type, ...]) -> object:
+        """Return the only part that the document is about, which is of one of `kinds`."""
+        try:
+            return self.referred(self._root, kinds)
+        except WrongError as error:
+            raise ValueError(f"the encoded rule is damaged: {error}") from error
+
+    def roots(self, kinds: tuple[type, ...]) -> tuple[object, ...]:
+        """Return the parts that the document is about."""
+        if not isinstance(self._root, list):
+            raise ValueError("the encoded rule is damaged: it has no list")  # noqa: TRY004 - data
+        try:
+            return tuple([self.referred(number, kinds) for number in self._root])
+        except WrongError as error:
+            raise ValueError(f"the encoded rule is damaged: {error}") from error
+
+    def referred(self, number: object, kinds: Container[type]) -> object:
+        """Return an earlier part."""
+        if type(number) is not int or not 0 <= number < len(self._parts):
+            raise WrongError("it refers to a part that was not there before")
+        part = self._parts[number]
+        if type(part) not in kinds:
+            raise WrongError(f"a {type(part).__name__} cannot stand there")
+        self._used.append(self._sizes[number])
+        return part
+
+    def _add(self, record: list[Any]) -> None:
+        shape = SHAPES.get(record[0]) if record and isinstance(record[0], str) else None
+        if shape is None:
+            raise WrongError("it is of no known kind")
+        raws = record[1:]
+        if not shape.least <= len(raws) <= len(shape.readers):
+            raise WrongError(f"a {record[0]} has not {len(raws)} attributes")
+        self._used.clear()
+        values = [read(raw, self) for read, raw in zip(shape.readers, raws, strict=False)]
+        self._sizes.append(_Size.around(shape, self._used))
+        part = shape.kind(*values)
+        if shape.check is not None and not shape.check(part):
+            raise WrongError(f"a {record[0]} cannot be so")
+        self._parts.append(part)
+
+
+_Document: TypeAlias = tuple[str, int, list[list[Any]], int | list[int]]
+_DOCUMENT: Final = msgspec.msgpack.Decoder(_Document)
