@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from kestrel_eql.parser import parse
+from kestrel_eql.slips import hint_of_function
 from kestrel_framework.errors import RuleError
+from kestrel_framework.rule import Rule
+from kestrel_framework.schema import SchemaRegistry
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,35 @@ def test_a_slip_is_met_with_its_remedy(text: str, remedy: str) -> None:
     assert remedy in raised.value.problem
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("lower", "; write `:`, or a function with `~`, to disregard case"),
+        ("Contains", "; write `stringContains(text, part)`"),
+        ("IsNull", "; write `field == null`"),
+        ("startWith", "; did you mean `startsWith`?"),
+        ("substr", "; did you mean `substring`?"),
+        ("frobnicate", ""),
+    ],
+)
+def test_a_function_of_another_language_is_met_with_what_does_the_same(
+    name: str, remedy: str
+) -> None:
+    assert hint_of_function(name, ["startsWith", "substring", "length"]) == remedy
+
+
 def test_a_pattern_with_an_unknown_escape_gives_one_error() -> None:
     with pytest.raises(RuleError) as raised:
         parse(r'any where a regex "\d+"')
     assert 'or `"""..."""` for a text without escapes' in raised.value.problem
+
+
+def test_a_step_that_nobody_has_named_is_no_misspelt_field(compiled: Callable[..., Rule]) -> None:
+    text = "sequence with maxspan=1s [any where true] [any where event0.process.pid == process.pid]"
+    (warning,) = compiled(text, schema=SchemaRegistry.ecs()).warnings
+    assert warning.problem == "no step before is called `event0`; add `as event0` to one"
+
+
+def test_null_of_other_languages_is_recognised(compiled: Callable[..., Rule]) -> None:
+    (warning,) = compiled("any where process.name == None", schema=SchemaRegistry.ecs()).warnings
+    assert warning.problem == "unknown field `None`; did you mean `null`?"

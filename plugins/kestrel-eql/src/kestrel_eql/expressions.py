@@ -392,7 +392,8 @@ class ExpressionLowering:
         """
         value = self.value(node)
         if isinstance(value, tree.Literal) and isinstance(value.value, (str, bool)):
-            raise self.names.refuse(f"`{text_of(value.value)}` is no number", node)
+            hint = "; `concat` joins texts" if isinstance(value.value, str) else ""
+            raise self.names.refuse(f"`{text_of(value.value)}` is no number{hint}", node)
         self.types.operand(value, node)
         return value
 

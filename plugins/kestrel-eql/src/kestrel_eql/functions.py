@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -13,6 +12,7 @@ from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
 from kestrel_eql.kinds import kind_test
 from kestrel_eql.patterns import endgame_match, endgame_wildcard, matching_where_a_text_begins
+from kestrel_eql.slips import hint_of_function
 from kestrel_eql.truths import NOTHING, Truths, null_test
 from kestrel_framework import predicate as tree
 from kestrel_framework.functions import FUNCTIONS as KERNEL_FUNCTIONS
@@ -57,9 +57,9 @@ def find_function(lowering: ExpressionLowering, node: syntax.Call) -> EqlFunctio
     function = FUNCTIONS.get(node.name.lower())
     dialect = lowering.settings.dialect
     if function is None:
-        near = difflib.get_close_matches(node.name.lower(), FUNCTIONS, n=1, cutoff=0.6)
-        hint = f"; did you mean `{FUNCTIONS[near[0]].name}`?" if near else ""
-        raise lowering.names.refuse(f"unknown function `{node.name}`{hint}", node)
+        known = [known.name for known in FUNCTIONS.values() if dialect in known.dialects]
+        problem = f"unknown function `{node.name}`{hint_of_function(node.name, known)}"
+        raise lowering.names.refuse(problem, node)
     if dialect not in function.dialects:
         instead = _INSTEAD.get(function.name, "")
         problem = f"`{function.name}` is not a function of the {dialect.value} dialect{instead}"

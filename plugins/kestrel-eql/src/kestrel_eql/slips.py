@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -46,6 +47,20 @@ _FOREIGN: Final = {
     "–": "write `-`",
     "—": "write `-`",
 }
+_NO_CASE: Final = "write `:`, or a function with `~`, to disregard case"
+_FOREIGN_FUNCTIONS: Final = {
+    "lower": _NO_CASE,
+    "lowercase": _NO_CASE,
+    "tolower": _NO_CASE,
+    "toupper": _NO_CASE,
+    "upper": _NO_CASE,
+    "contains": "write `stringContains(text, part)`",
+    "exists": "write `field != null`",
+    "isnotnull": "write `field != null`",
+    "isnull": "write `field == null`",
+    "now": "a rule knows no time but that of its events",
+    "count": "a step comes several times `with runs=3`",
+}
 _PATTERN_OPERATORS: Final = (":", "like", "regex")
 _COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=", "=")
 _LISTS: Final = ("in", "in~")
@@ -84,6 +99,21 @@ def unexpected(found: str, accepted: AbstractSet[str], before: str) -> str:
     hint = _hint(found, accepted, before) or _hint_of_word(found, accepted)
     sentence = f"unexpected `{found}`: expected {expected_words(accepted)}"
     return f"{sentence}; {hint}" if hint else sentence
+
+
+def hint_of_function(name: str, known: Iterable[str]) -> str:
+    """Return what to add to the complaint about a function that does not exist.
+
+    Args:
+        name: As it is written.
+        known: The functions that exist.
+    """
+    foreign = _FOREIGN_FUNCTIONS.get(name.lower())
+    if foreign is not None:
+        return f"; {foreign}"
+    names = {function.lower(): function for function in known}
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
 def _hint(found: str, accepted: AbstractSet[str], before: str) -> str:
