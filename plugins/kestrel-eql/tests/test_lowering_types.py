@@ -278,13 +278,13 @@ def test_a_step_named_like_a_field_hides_it_with_a_warning(compiled: Compiled) -
 @pytest.mark.parametrize(
     ("text", "column"),
     [
-        ("sequence with maxspan=1s {a} by process.pid {b} by user.name", 73),
-        ("sequence by user.name with maxspan=1s {a} by process.pid {b} by source.ip", 86),
+        ("sequence with maxspan=1s {a} by process.pid {b} by user.name", 78),
+        ("sequence by user.name with maxspan=1s {a} by process.pid {b} by source.ip", 91),
         (
             "sequence with maxspan=1s {a} by source.ip {b} by user.name until {a} by process.pid",
-            103,
+            112,
         ),
-        ("sample {a} by process.trusted {b} by process.pid", 61),
+        ("sample {a} by process.trusted {b} by process.pid", 64),
     ],
 )
 def test_join_keys_that_are_never_equal(refused: Refused, text: str, column: int) -> None:
