@@ -271,6 +271,11 @@ SHAPES: Final[Mapping[str, Shape]] = {kind.__name__: _shape_from(kind) for kind 
 
 
 def shape_of(part: object) -> Shape:
+    """Return how a part is written.
+
+    Raises:
+        WrongError: it is no part of a rule.
+    """
     shape = SHAPES.get(type(part).__name__)
     if shape is None or shape.kind is not type(part):
         raise WrongError(f"{_short(part)} cannot be encoded")

@@ -382,9 +382,9 @@ def test_several_errors_come_together_in_order() -> None:
         "any where " + "(" * 10_000 + "a" + ")" * 10_000,
         "any where " + "(" * 30_000,
         "any where " + "length(" * 10_000,
-        "any where " + "not " * 15_000 + "a",
-        "any where a == " + "- " * 15_000 + "b",
-        "any where a == 1" + "+1" * 9_000,
+        "any where " + "not " * 9_000 + "a",
+        "any where a == " + "- " * 9_000 + "b",
+        "any where a == 1" + "+1" * 4_500,
         "any where " + "child of [any where " * 3_000 + "true",
         "[" * 50_000,
     ],
@@ -402,7 +402,7 @@ def test_nesting_within_the_limit_is_fine() -> None:
 
 
 def test_a_long_disjunction_does_not_nest() -> None:
-    assert condition(" or ".join(f"a == {number}" for number in range(3_000)))
+    assert condition(" or ".join(f"a == {number}" for number in range(2_000)))
 
 
 def test_brackets_in_texts_and_comments_do_not_nest() -> None:

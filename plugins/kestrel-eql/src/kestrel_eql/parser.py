@@ -25,7 +25,7 @@ from kestrel_framework.errors import SourceLocation
 
 MAX_CHARACTERS: Final = 100_000
 """How long the text of a rule may be."""
-MAX_TOKENS: Final = 20_000
+MAX_TOKENS: Final = 10_000
 """How many names, texts and signs a rule may have."""
 MAX_NESTING: Final = 64
 """How deep brackets, and operators in a tree, may nest."""
