@@ -484,6 +484,10 @@ class TestPackages:
         assert rule.body.event_types == {"process"}
         assert rule.fields == ("process.name", "process.pid")
 
+    def test_a_prefilter_has_no_pipes(self, pack: Callable[..., Path]) -> None:
+        folder = pack(p__manifest_dot_json=manifest(prefilter="x | head"), p__predicate_dot_lua="x")
+        assert [e.problem for e in self.load(folder).errors] == ["a prefilter has no pipes"]
+
     def test_a_program_for_a_runtime_that_is_not_there(self, pack: Callable[..., Path]) -> None:
         folder = pack(p__manifest_dot_json=manifest(), p__rule_dot_wat="(module)")
         report = self.load(folder, runtimes=["native"])

@@ -35,6 +35,8 @@ TWO_STEPS = SequenceRule((STEP, STEP))
 WATCHED = SequenceRule((MISSING, STEP, STEP, MISSING), 100)
 SAMPLE = SampleRule((STEP, STEP))
 JOIN = JoinRule((STEP, STEP))
+FOLDED_STEP = Step(ANY_EVENT, ALWAYS, (JoinKey(Field("key"), fold=True),))
+FOLDED = SequenceRule((FOLDED_STEP, FOLDED_STEP))
 BUSY = (TWO_STEPS, WATCHED, SAMPLE, JOIN)
 
 
@@ -90,11 +92,11 @@ def test_an_event_is_stored_once() -> None:
 )
 def test_no_event_makes_the_state_unreadable(value: object) -> None:
     for document in ({"key": value}, {"key": "k", "x": value}):
-        tracker = tracker_with(TWO_STEPS, SAMPLE)
-        tracker.advance([candidate(document, [0, 2], 2**66)])
-        following = tracker_with(TWO_STEPS, SAMPLE)
+        tracker = tracker_with(TWO_STEPS, SAMPLE, JOIN, FOLDED)
+        tracker.advance([candidate(document, [0, 2, 4, 6], 2**66)])
+        following = tracker_with(TWO_STEPS, SAMPLE, JOIN, FOLDED)
         following.restore(tracker.snapshot())
-        last = candidate({"key": document["key"]}, [1, 3], 2**66, 1)
+        last = candidate({"key": document["key"]}, [1, 3, 5, 7], 2**66, 1)
         expected, found = tracker.advance([last]), following.advance([last])
         assert repr(found) == repr(expected)
 

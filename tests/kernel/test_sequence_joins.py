@@ -27,6 +27,8 @@ from kestrel_framework.rule import (
     ANY_EVENT,
     JoinKey,
     JoinRule,
+    Rollout,
+    RolloutMode,
     Rule,
     RuleMetadata,
     RuleSet,
@@ -321,3 +323,18 @@ def test_rules_of_all_kinds_complete_in_their_order() -> None:
         (0, [[0, 1]]),
         (1, [[1, 0]]),
     ]
+
+
+def test_a_canary_takes_all_spellings_of_a_key_together() -> None:
+    step = Step(ANY_EVENT, ALWAYS, (FOLDED_KEY,))
+    rule = Rule(RuleMetadata("canary"), JoinRule((step,)), rollout=Rollout(RolloutMode.CANARY, 0.5))
+    detector = Detector(RuleSet([rule]), schema=SchemaRegistry(), settings=SETTINGS)
+    sides = [
+        [
+            alert.shadow
+            for alert in detector.feed([{"t": n, "key": f"{name}{n}"} for n in range(50)])
+        ]
+        for name in ("bob", "BOB")
+    ]
+    assert sides[0] == sides[1]
+    assert 10 < sum(sides[0]) < 40
