@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from kestrel_framework.alert import Alert, Evidence
     from kestrel_framework.api_version import API_VERSION, ApiVersion
     from kestrel_framework.config import Configuration, SectionConfig
-    from kestrel_framework.detector import Detector, DetectorStatistics, PartialMatches
+    from kestrel_framework.detector import (
+        Detector,
+        DetectorStatistics,
+        PartialMatches,
+        RememberedProcesses,
+    )
     from kestrel_framework.engine import Engine, EngineReport
     from kestrel_framework.errors import (
         ConfigurationError,
@@ -79,7 +84,7 @@ _EXPORTS = {
     "alert": ("Alert", "Evidence"),
     "api_version": ("API_VERSION", "ApiVersion"),
     "config": ("Configuration", "SectionConfig"),
-    "detector": ("Detector", "DetectorStatistics", "PartialMatches"),
+    "detector": ("Detector", "DetectorStatistics", "PartialMatches", "RememberedProcesses"),
     "engine": ("Engine", "EngineReport"),
     "errors": (
         "ConfigurationError",
@@ -177,6 +182,7 @@ __all__ = [
     "PluginContext",
     "PluginError",
     "PredicateEvaluator",
+    "RememberedProcesses",
     "ResourceLimitError",
     "Rule",
     "RuleCompiler",

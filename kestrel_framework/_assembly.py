@@ -196,6 +196,7 @@ class Assembler:
                     settings=self._configuration.events,
                     evaluators=evaluators,
                     runtime=self._configuration.engine.runtime,
+                    lineage_processes=self._configuration.engine.lineage_processes,
                 )
             except RuleError as error:
                 refused = error.context.get("rule")

@@ -145,6 +145,14 @@ class EngineConfig:
         validator=[validators.ge(1), validators.le(10_000_000)],
         metadata={"help": "How many alerts may wait for an output; then reading waits for it."},
     )
+    lineage_processes: int = attrs.field(
+        default=65_536,
+        validator=[validators.ge(1), validators.le(10_000_000)],
+        metadata={
+            "help": "The most processes that are remembered, where rules ask for lineage. A "
+            "thousand take about half a megabyte."
+        },
+    )
     read_timeout: float = attrs.field(
         default=0.5,
         validator=[validators.gt(0.0), validators.le(60.0)],

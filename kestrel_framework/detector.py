@@ -26,6 +26,7 @@ from kestrel_framework._pipeline.flow import (
 from kestrel_framework._pipeline.loss_ledger import LossLedger
 from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.process_lineage import (
+    DEFAULT_PROCESSES,
     LineageLimits,
     LineageState,
     ProcessLineage,
@@ -92,7 +93,7 @@ class PartialMatches:
 
 
 @attrs.frozen
-class ProcessTree:
+class RememberedProcesses:
     """What is remembered of processes, for rules that ask for lineage; else nothing.
 
     Attributes:
@@ -141,12 +142,13 @@ class Detector:
         evaluators: Runtimes for programs written by hand, by name, besides `native`.
         runtime: The runtime that decides about expressions.
         limits: How much unfinished sequences may hold.
-        lineage_limits: How many processes are remembered, where rules ask for lineage.
+        lineage_processes: How many processes are remembered, where rules ask for lineage.
         on_problem: Told of each oddity of the input and each failed evaluation, in the calling
             thread.
 
     Raises:
         RuleError: a rule cannot be loaded into its runtime.
+        ValueError: `lineage_processes` is below 1.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class Detector:
         evaluators: Mapping[str, PredicateEvaluator] | None = None,
         runtime: str = "native",
         limits: TrackerLimits | None = None,
-        lineage_limits: LineageLimits | None = None,
+        lineage_processes: int = DEFAULT_PROCESSES,
         on_problem: Callable[[Problem], None] | None = None,
     ) -> None:
         self.on_problem = on_problem
@@ -168,7 +170,7 @@ class Detector:
         self._evaluators = {"native": NativeEvaluator(), **(evaluators or {})}
         self._runtime = runtime
         self._limits = limits or TrackerLimits()
-        self._lineage_limits = lineage_limits or LineageLimits()
+        self._lineage_processes = lineage_processes
         self._decoder = RowDecoder(self._settings, self._schema, self._report)
         self._losses = LossLedger()
         self._next_offsets: dict[str, int] = {}
@@ -193,10 +195,10 @@ class Detector:
         )
 
     @property
-    def process_tree(self) -> ProcessTree:
+    def processes(self) -> RememberedProcesses:
         """What is remembered of processes; the counts go on over snapshots and rule sets."""
         counted = self._generation.lineage.statistics
-        return ProcessTree(
+        return RememberedProcesses(
             counted.live,
             {"marked": counted.evicted_marked, "unmarked": counted.evicted_unmarked},
             counted.long_ids,
@@ -291,7 +293,7 @@ class Detector:
             "evaluators": {k: v for k, v in self._evaluators.items() if k != "native"},
             "runtime": self._runtime,
             "limits": self._limits,
-            "lineage_limits": self._lineage_limits,
+            "lineage_processes": self._lineage_processes,
             "statistics": self.statistics,
             "snapshot": self.snapshot(),
         }
@@ -306,7 +308,8 @@ class Detector:
 
     def _compiled(self, rules: RuleSet) -> _Generation:
         targets = targets_of(rules)
-        lineage = ProcessLineage(rules, targets, self._lineage_limits, self._report)
+        limits = LineageLimits(self._lineage_processes)
+        lineage = ProcessLineage(rules, targets, limits, self._report)
         return _Generation(
             rules,
             targets,

@@ -143,6 +143,7 @@ class Engine:
             "rejected": len({_place(error) for error in assembly.load_report.errors}),
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
+        statistics["processes"] = attrs.asdict(self._detector.processes)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }

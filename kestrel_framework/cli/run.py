@@ -320,8 +320,9 @@ def _summarise(report: EngineReport) -> None:
             counts = ", ".join(f"{cause} {count}" for cause, count in causes.items())
             parts.append(f"{statistics[name]} {name} ({counts})")
     note(f"kestrel: {', '.join(parts)} in {statistics['seconds']} s")
-    if warning := _forgotten(statistics):
-        note(f"kestrel: warning: {warning}")
+    for warning in (_forgotten(statistics), _forgotten_processes(statistics)):
+        if warning:
+            note(f"kestrel: warning: {warning}")
 
 
 def _forgotten(statistics: Mapping[str, object]) -> str:
@@ -333,6 +334,19 @@ def _forgotten(statistics: Mapping[str, object]) -> str:
     if keys:
         parts.append(f"{keys} join keys left out")
     return f"{', '.join(parts)}: alerts of sequences may be missing" if parts else ""
+
+
+def _forgotten_processes(statistics: Mapping[str, object]) -> str:
+    """Return what limits on the memory of processes made the run forget, if anything."""
+    processes = statistics["processes"]
+    assert isinstance(processes, Mapping)
+    evicted, cut = processes["evicted"], processes["cut_walks"]
+    parts = []
+    if number := sum(evicted.values()):
+        parts.append(f"{number} processes evicted ({evicted['marked']} that rules ask about)")
+    if cut:
+        parts.append(f"{cut} times ancestors left out")
+    return f"{', '.join(parts)}: the lineage of processes may be unknown" if parts else ""
 
 
 def _exit_code(report: EngineReport) -> ExitCode:

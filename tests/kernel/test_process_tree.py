@@ -1,0 +1,330 @@
+"""One tree of processes: ids, marks, eviction, and what hostile events can do to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kestrel_framework._pipeline.flow import Problem, Row
+from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
+from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
+from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
+from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
+from kestrel_framework.event import Document
+from kestrel_framework.predicate import Field
+from kestrel_framework.schema import FieldType
+
+X, Y = 1, 2
+
+
+def row(document: Document, offset: int = 0) -> Row:
+    return Row(document, frozenset(), 0, "s", offset)
+
+
+class Tree:
+    """A tree whose processes are spoken of by their ids."""
+
+    def __init__(self, processes: int = 1000, generations: int = 100) -> None:
+        self.statistics = LineageStatistics()
+        self.problems: list[Problem] = []
+        process, parent = (
+            process_id_reader(Field(path), self.problems.append, self.statistics)
+            for path in ("p", "pp")
+        )
+        self.tree = ProcessTree(
+            process, parent, LineageLimits(processes, generations), self.statistics
+        )
+
+    def see(self, process: object, parent: object = None, mark: int = 0) -> Process:
+        seen = self.tree.see(row({"p": process, "pp": parent}))
+        assert seen is not None
+        if mark:
+            self.tree.mark(seen, mark)
+        return seen
+
+    def ids(self) -> list[object]:
+        return [process.id for process in self.tree.processes()]
+
+    def ancestors(self, process: object) -> int:
+        return self.tree.of_ancestors(self.see(process))
+
+    def parent(self, process: object) -> int:
+        return self.tree.of_parent(self.see(process))
+
+
+class TestRelations:
+    def test_marks_reach_children_and_descendants(self) -> None:
+        tree = Tree()
+        tree.see("a", mark=X)
+        tree.see("b", "a")
+        tree.see("c", "b")
+        assert (tree.parent("a"), tree.parent("b"), tree.parent("c")) == (0, X, 0)
+        assert (tree.ancestors("a"), tree.ancestors("b"), tree.ancestors("c")) == (0, X, X)
+
+    def test_marks_that_come_later_reach_them_too(self) -> None:
+        tree = Tree()
+        tree.see("c", "b")
+        tree.see("b", "a")
+        tree.see("a", mark=X)
+        tree.see("b", mark=Y)
+        assert (tree.parent("c"), tree.ancestors("c")) == (Y, X | Y)
+
+    def test_a_parent_can_be_named_by_a_later_event(self) -> None:
+        tree = Tree()
+        tree.see("a", mark=X)
+        tree.see("b")
+        assert tree.ancestors("b") == 0
+        tree.see("b", "a")
+        assert tree.ancestors("b") == X
+
+    def test_the_first_parent_stays(self) -> None:
+        tree = Tree()
+        tree.see("a", mark=X)
+        tree.see("other", mark=Y)
+        tree.see("b", "a")
+        tree.see("b", "other")
+        assert (tree.parent("b"), tree.ancestors("b")) == (X, X)
+
+    def test_a_process_is_not_its_own_parent(self) -> None:
+        tree = Tree()
+        tree.see("a", "a", mark=X)
+        assert (tree.parent("a"), tree.ancestors("a")) == (0, 0)
+        tree.see("root", mark=Y)
+        tree.see("a", "root")
+        assert tree.parent("a") == Y
+
+    def test_in_a_ring_each_is_an_ancestor_of_all(self) -> None:
+        tree = Tree()
+        tree.see("a", "c")
+        tree.see("b", "a")
+        tree.see("c", "b", mark=X)
+        tree.see("outside", "a")
+        assert [tree.ancestors(name) for name in ("a", "b", "c", "outside")] == [X] * 4
+
+
+class TestEviction:
+    def test_unmarked_processes_go_first_and_of_each_kind_the_one_seen_longest_ago(self) -> None:
+        tree = Tree(4)
+        tree.see("marked 1", mark=X)
+        tree.see("marked 2", mark=X)
+        tree.see("plain 1")
+        tree.see("plain 2")
+        tree.see("plain 1")
+        tree.see("marked 1")
+        tree.see("new 1", mark=X)
+        assert tree.ids() == ["plain 1", "marked 2", "marked 1", "new 1"]
+        tree.see("new 2", mark=X)
+        tree.see("new 3", mark=X)
+        assert tree.ids() == ["marked 1", "new 1", "new 2", "new 3"]
+        counted = tree.statistics
+        assert (counted.live, counted.evicted_unmarked, counted.evicted_marked) == (4, 2, 1)
+
+    def test_a_flood_of_plain_processes_costs_at_most_one_marked_process(self) -> None:
+        tree = Tree(3)
+        for name in "abc":
+            tree.see(name, mark=X)
+        for number in range(100):
+            tree.see(f"plain {number}")
+        assert tree.ids() == ["plain 99", "b", "c"]
+
+    def test_who_inherits_marks_is_marked(self) -> None:
+        tree = Tree(3)
+        tree.see("a", mark=X)
+        tree.see("b", "a")
+        tree.see("plain")
+        tree.see("new")
+        assert tree.ids() == ["new", "a", "b"]
+
+    def test_who_is_named_as_a_parent_is_seen(self) -> None:
+        tree = Tree(3)
+        tree.see("a")
+        tree.see("b")
+        tree.see("c", "a")
+        tree.see("d")
+        assert tree.ids() == ["a", "c", "d"]
+
+    def test_what_ancestors_did_before_outlives_them(self) -> None:
+        tree = Tree(2)
+        tree.see("a", mark=X)
+        tree.see("b", "a", mark=Y)
+        tree.see("c", "b")
+        assert tree.ids() == ["b", "c"]
+        assert (tree.parent("c"), tree.ancestors("c")) == (Y, X | Y)
+        tree.see("d", mark=X)
+        tree.see("c")
+        tree.see("e", mark=X)
+        assert tree.ids() == ["c", "e"]
+        assert (tree.parent("c"), tree.ancestors("c")) == (Y, X | Y)
+
+    def test_what_a_grandparent_did_late_outlives_the_parent(self) -> None:
+        tree = Tree(3)
+        tree.see("a")
+        tree.see("b", "a")
+        tree.see("a", mark=X)
+        tree.see("c", "b")
+        tree.see("d", mark=X)
+        assert tree.ids() == ["a", "c", "d"]
+        assert tree.ancestors("c") == X
+
+    def test_an_evicted_process_begins_anew(self) -> None:
+        tree = Tree(1)
+        tree.see("a", "first parent", mark=X)
+        tree.see("b")
+        again = tree.see("a", "second parent")
+        assert (again.own, again.parent) == (0, "second parent")
+
+    @given(
+        st.integers(1, 6),
+        st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=60),
+    )
+    def test_with_any_limit_no_relation_is_invented(
+        self, limit: int, events: list[tuple[int, bool]]
+    ) -> None:
+        bounded, unbounded = Tree(limit), Tree()
+        for process, marked in events:
+            parent = None if process == 0 else (process - 1) // 2
+            for tree in (bounded, unbounded):
+                tree.see(process, parent, X if marked else 0)
+            assert bounded.ancestors(process) | unbounded.ancestors(process) == (
+                unbounded.ancestors(process)
+            )
+            assert bounded.parent(process) <= unbounded.parent(process)
+            live = bounded.statistics.live
+            assert live == len(bounded.tree) == len(bounded.ids()) <= limit
+
+
+class TestHostileEvents:
+    def test_a_long_chain_is_looked_at_up_to_a_limit_and_that_is_counted(self) -> None:
+        tree = Tree(generations=50)
+        tree.see(0)
+        for number in range(1, 100):
+            tree.see(number, number - 1)
+        tree.see(60, mark=X)
+        before = tree.statistics.cut_walks
+        assert tree.ancestors(99) == X
+        tree.see(0, mark=Y)
+        assert tree.ancestors(99) == X
+        assert tree.statistics.cut_walks == before + 2
+
+    def test_what_happened_before_is_inherited_down_any_chain(self) -> None:
+        tree = Tree(generations=10)
+        tree.see(0, mark=X)
+        for number in range(1, 500):
+            tree.see(number, number - 1)
+        assert tree.ancestors(499) == X
+
+    def test_rings_and_chains_take_no_time(self) -> None:
+        tree = Tree(100_000, LineageLimits().generations)
+        tree.see(0, 1)
+        tree.see(1, 0)
+        started = time.process_time()
+        for number in range(2, 5_000):
+            tree.see(number, number - 1)
+            tree.ancestors(number)
+        assert time.process_time() - started < 2
+
+    @pytest.mark.parametrize("text", ["x" * 1_000_000, "ж" * 1_000_000, "x" * 129])
+    def test_a_huge_id_is_kept_as_a_digest_and_counted(self, text: str) -> None:
+        tree = Tree()
+        tree.see(text, mark=X)
+        tree.see("child", text)
+        tree.see("other child", text + "y")
+        assert tree.parent("child") == X
+        assert tree.parent("other child") == 0
+        assert all(len(str(known)) < 100 for known in tree.ids())
+        assert tree.statistics.long_ids == 3
+
+    def test_ids_that_look_alike_are_different(self) -> None:
+        tree = Tree()
+        alike = ["1", 1, "§", "true", "ж", "\ud800", "İ", "i̇", 1.5, "1.5", "x" * 200, -1, 0, "0"]
+        for number, value in enumerate(alike):
+            tree.see(value, mark=1 << number)
+        for number, value in enumerate(alike):
+            assert tree.see(value).own == 1 << number
+        forged = [known for known in tree.ids() if isinstance(known, str) and len(known) == 65]
+        assert forged
+        for text in forged:
+            assert tree.see(text).own == 0
+
+    def test_equal_numbers_are_the_same(self) -> None:
+        tree = Tree()
+        tree.see(7, mark=X)
+        assert tree.see(7.0).own == X
+        assert tree.see([7, 7]).own == X
+
+    @pytest.mark.parametrize(
+        "value", [True, {"a": 1}, ["a", "b"], [1, "1"], [["a"], {"b": 1}]], ids=repr
+    )
+    def test_what_names_no_process_is_reported(self, value: object) -> None:
+        tree = Tree()
+        assert tree.tree.see(row({"p": value, "pp": "a"}, 7)) is None
+        (problem,) = tree.problems
+        assert (problem.cause, problem.origin, problem.skipped) == ("odd_process_id", "s#7", False)
+        assert "`p`" in problem.message
+        child = tree.see("child", value)
+        assert child.parent is None
+        assert len(tree.problems) == 2
+
+    @pytest.mark.parametrize("value", [None, "", [], [None], [""]], ids=repr)
+    def test_what_is_empty_is_missing(self, value: object) -> None:
+        tree = Tree()
+        assert tree.tree.see(row({"p": value})) is None
+        assert not tree.problems
+
+    def test_any_mapping_is_read(self) -> None:
+        class OwnMapping(dict[str, object]):
+            pass
+
+        document: Mapping[str, object] = OwnMapping(p=OwnMapping(id="a"))
+        read = process_id_reader(Field("p.id", FieldType.KEYWORD), print, LineageStatistics())
+        assert read(row(document)) == "a"
+        assert read(row({"p": "a"})) is None
+        assert read(row({"p": {"id": 5}})) == "5"
+        numbered = process_id_reader(Field("p[1]", FieldType.LONG), print, LineageStatistics())
+        assert numbered(row({"p": [3, "4"]})) == 4
+
+    def test_a_million_ids_stay_within_their_memory(self) -> None:
+        program = f"""
+import resource
+from tests_of_the_tree import Tree
+tree = Tree({LineageLimits().processes})
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+for number in range(1_000_000):
+    name = str(number) + "x" * 120
+    tree.see(name, str(number // 2) + "x" * 120, 1 if number % 3 else 0)
+print(peak() - before, len(tree.tree), tree.statistics.live)
+"""
+        grown, live, counted = map(int, _run(program).split())
+        assert live == counted == LineageLimits().processes
+        assert grown < 100 * 1024, f"{grown} KiB"
+
+
+def _run(program: str) -> str:
+    """Run a program in a process of its own, with this module under another name."""
+    load = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("tests_of_the_tree", {__file__!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+spec.loader.exec_module(module)
+"""
+    done: Any = subprocess.run(
+        [sys.executable, "-c", load + program], capture_output=True, text=True, check=True
+    )
+    return str(done.stdout)
+
+
+def test_limits_are_at_least_one() -> None:
+    for name in ("processes", "generations"):
+        with pytest.raises(ValueError):
+            LineageLimits(**{name: 0})
+    assert LineageLimits.unlimited().processes == sys.maxsize
