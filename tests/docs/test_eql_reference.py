@@ -92,7 +92,9 @@ def blocks() -> list[Block]:
 
 def schema_of(block: Block) -> SchemaRegistry:
     fields = [
-        FieldDefinition(path, FieldType(known["type"]), formats=tuple(known.get("format", ())))
+        FieldDefinition(path, alias_of=known["path"])
+        if known["type"] == "alias"
+        else FieldDefinition(path, FieldType(known["type"]), formats=tuple(known.get("format", ())))
         for path, known in json.loads(block.text)["fields"].items()
     ]
     return SchemaRegistry().extended(fields, strict=True)
@@ -273,7 +275,7 @@ def test_the_expression_has_the_value(row: Row) -> None:
     shown = code(row.cells["value"])
     wanted = [] if shown == "null" else json.loads(f"[{shown}]")
     for dialect in dialects_of(row):
-        rule = compiled(f'any where ({expression}) == "?"', dialect, NOTHING_KNOWN)
+        rule = compiled(f"any where ({expression}) == example", dialect, NOTHING_KNOWN)
         (condition,) = rule.body.conditions
         assert isinstance(condition, tree.Comparison)
         found = values_of(condition.left, event)
