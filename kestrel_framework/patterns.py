@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import re2
 
 TextTester: TypeAlias = Callable[[str], bool]
 
@@ -106,20 +109,7 @@ def compile_regex(pattern: str, *, fold: bool = False) -> TextTester:
     Raises:
         ValueError: the pattern is wrong, or too large.
     """
-    # Not at the top: most rule sets have no regular expression, and loading it takes a while.
-    import re2
-
-    options = re2.Options()
-    options.dot_nl = True
-    options.case_sensitive = not fold
-    options.log_errors = False
-    try:
-        fullmatch = re2.compile(pattern, options).fullmatch
-    except UnicodeEncodeError as error:
-        raise ValueError("bad regular expression: it has a lone surrogate") from error
-    except re2.error as error:
-        problem = error.args[0].decode("utf-8", "replace")
-        raise ValueError(f"bad regular expression: {problem}") from error
+    fullmatch = _program(pattern, fold).fullmatch
 
     def matches(text: str) -> bool:
         try:
@@ -129,3 +119,32 @@ def compile_regex(pattern: str, *, fold: bool = False) -> TextTester:
             return fullmatch(whole) is not None
 
     return matches
+
+
+def regex_size(pattern: str, *, fold: bool = False) -> int:
+    """Return how many instructions a regular expression takes: what it costs in memory and time.
+
+    Raises:
+        ValueError: the pattern is wrong, or too large.
+    """
+    size: int = _program(pattern, fold).programsize
+    return size
+
+
+@lru_cache(maxsize=4096)
+def _program(pattern: str, fold: bool) -> re2._Regexp:
+    # Not at the top: most rule sets have no regular expression, and loading it takes a while.
+    import re2
+
+    options = re2.Options()
+    options.dot_nl = True
+    options.case_sensitive = not fold
+    options.log_errors = False
+    options.never_capture = True  # remembering what each group matched takes memory, for nothing
+    try:
+        return re2.compile(pattern, options)
+    except UnicodeEncodeError as error:
+        raise ValueError("bad regular expression: it has a lone surrogate") from error
+    except re2.error as error:
+        problem = error.args[0].decode("utf-8", "replace")
+        raise ValueError(f"bad regular expression: {problem}") from error

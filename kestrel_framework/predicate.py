@@ -100,7 +100,7 @@ class Literal:
     value: Scalar | None = attrs.field(eq=_typed)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Field:
     """The values of a field of the event.
 
@@ -267,7 +267,7 @@ class Regex:
     @patterns.validator
     def _compile(self, _: object, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
-            compile_regex(pattern)
+            compile_regex(pattern, fold=self.fold)
 
 
 @attrs.frozen(cache_hash=True)

@@ -69,6 +69,11 @@ def walk(node: Node) -> Iterator[Node]:
         waiting.extend(reversed(children(current)))
 
 
+def size(node: Node) -> int:
+    """Return how many nodes the tree has."""
+    return sum(1 for _ in walk(node))
+
+
 def depth(node: Node) -> int:
     """Return how deep the tree nests; a leaf without operands is 1."""
     deepest = 0

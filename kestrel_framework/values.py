@@ -20,7 +20,7 @@ from kestrel_framework.addresses import (
     compile_networks,
     parse_address,
 )
-from kestrel_framework.patterns import compile_regex, compile_wildcard
+from kestrel_framework.patterns import compile_regex, compile_wildcard, regex_size
 from kestrel_framework.schema import FieldType
 from kestrel_framework.timestamps import format_timestamp, parse_date, parse_timestamp
 
@@ -43,6 +43,7 @@ __all__ = [
     "order_key",
     "parse_address",
     "parse_timestamp",
+    "regex_size",
     "scalar",
     "text_of",
     "typed_value",

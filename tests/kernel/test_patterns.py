@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kestrel_framework.patterns import compile_regex, compile_wildcard, compile_wildcards
+from kestrel_framework.patterns import (
+    compile_regex,
+    compile_wildcard,
+    compile_wildcards,
+    regex_size,
+)
+from kestrel_framework.predicate import Field, Regex
 from kestrel_framework.values import fold_case
 
 patterns = st.text(st.sampled_from("ab*?\\.\n"), max_size=8)
@@ -168,6 +174,29 @@ def test_a_regex_matches_what_a_search_by_trial_matches(
 
 def test_deep_nesting_is_no_problem() -> None:
     assert compile_regex("(" * 5000 + "a" + ")" * 5000)("a")
+
+
+def test_groups_cost_nothing_when_a_text_is_matched() -> None:
+    nested = "(" * 9_000 + "a" + ")" * 9_000
+    started = time.process_time()
+    assert compile_regex(nested)("a")
+    assert not compile_regex(nested)("b" * 100)
+    assert time.process_time() - started < 0.5
+
+
+def test_the_size_of_a_regex_is_that_of_its_program() -> None:
+    assert regex_size("a") < 10
+    assert 1_000 <= regex_size("a{1000}") < 1_100
+    assert regex_size("k{1000}", fold=True) > regex_size("k{1000}")
+    with pytest.raises(ValueError, match="bad regular expression"):
+        regex_size("(")
+
+
+def test_a_regex_that_is_too_large_without_regard_to_case_is_refused_at_once() -> None:
+    pattern = "k{1000}" * 200
+    assert Regex(Field("a"), (pattern,), fold=False)
+    with pytest.raises(ValueError, match="too large"):
+        Regex(Field("a"), (pattern,), fold=True)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from kestrel_eql.truths import NOTHING, Truths, conjunction, disjunction, null_t
 from kestrel_eql.type_checks import TypeChecks, literal_hint
 from kestrel_framework import predicate as tree
 from kestrel_framework.predicate import ComparisonOperator, Predicate, Value
-from kestrel_framework.values import LARGEST_INTEGER, compile_regex, text_of
+from kestrel_framework.values import LARGEST_INTEGER, regex_size, text_of
 
 _MAX_CONDITIONS_AS_VALUES: Final = 4
 """How deep conditions nest as values (`true == (null == (a > 1))`): each level doubles the tree."""
@@ -29,6 +29,9 @@ _ORDER: Final = {
     ">": ComparisonOperator.GREATER,
     ">=": ComparisonOperator.GREATER_OR_EQUAL,
 }
+
+MAX_REGEX_SIZE: Final = 200_000
+"""How many instructions the regular expressions of a rule may take together."""
 
 _FLOORING: Final = {"/": "floor /", "%": "floor %"}
 _RELATIONS: Final = frozenset(relation.value for relation in tree.LineageRelation)
@@ -50,6 +53,7 @@ class ExpressionLowering:
         self.problems = problems
         self.types = TypeChecks(names, problems)
         self._nested_conditions = 0
+        self._regex_size = 0
 
     # --- conditions ---
 
@@ -202,7 +206,7 @@ class ExpressionLowering:
         for text, value in ((left, right), (right, left)):
             if isinstance(text, tree.Literal) and isinstance(text.value, str) and "*" in text.value:
                 if self.settings.endgame:
-                    return endgame_wildcard(value, (text.value,), fold=self.settings.fold)
+                    return self.endgame_wildcard(value, (text.value,), node)
                 self.problems.warn(
                     f"`{node.operator}` takes `*` as it stands; write `:` or `like` for a pattern",
                     node.position,
@@ -304,7 +308,8 @@ class ExpressionLowering:
             return Truths.leaf(wildcard(value, texts, fold=fold), (value,))
         self.types.expressions(value, node)
         patterns = [
-            self.regex(text, pattern) for text, pattern in zip(texts, node.patterns, strict=True)
+            self.regex(text, pattern, fold=fold)
+            for text, pattern in zip(texts, node.patterns, strict=True)
         ]
         return Truths.leaf(tree.Regex(value, tuple(dict.fromkeys(patterns)), fold), (value,))
 
@@ -313,21 +318,41 @@ class ExpressionLowering:
             raise self.names.refuse("a pattern must be a text in quotes", node)
         return text_of(node.value)
 
-    def regex(self, text: str, node: syntax.Expression) -> str:
+    def endgame_wildcard(
+        self, value: Value, patterns: Sequence[str], node: syntax.Expression
+    ) -> Truths:
+        """Return the test of `==` and `wildcard` in the endgame dialect.
+
+        Raises:
+            Refused: a pattern is too large.
+        """
+        try:
+            return endgame_wildcard(value, patterns, fold=self.settings.fold)
+        except ValueError:
+            raise self.names.refuse("the pattern is too large", node) from None
+
+    def regex(self, text: str, node: syntax.Expression, *, fold: bool) -> str:
         """Return a regular expression in the kernel's syntax.
 
         Raises:
-            Refused: it is wrong.
+            Refused: it is wrong, or the rule has too much of them.
         """
-
-        def remark(sentence: str) -> None:
-            self.problems.warn(f"in this regular expression, {sentence}", node.position)
-
+        remarks: dict[str, None] = {}
         try:
-            pattern = text if self.settings.endgame else from_lucene(text, remark)
-            compile_regex(pattern)
+            pattern = text
+            if not self.settings.endgame:
+                pattern = from_lucene(text, lambda sentence: remarks.setdefault(sentence))
+            if self._regex_size <= MAX_REGEX_SIZE:
+                self._regex_size += regex_size(pattern, fold=fold)
         except ValueError as error:
             raise self.names.refuse(str(error), node) from None
+        if self._regex_size > MAX_REGEX_SIZE:
+            problem = (
+                "the regular expressions of the rule are too large; write shorter or fewer ones"
+            )
+            raise self.names.refuse(problem, node)
+        for sentence in remarks:
+            self.problems.warn(f"in this regular expression, {sentence}", node.position)
         return pattern
 
     def _lineage(self, node: syntax.Lineage) -> Predicate:

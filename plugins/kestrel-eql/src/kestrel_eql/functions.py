@@ -11,7 +11,7 @@ import attrs
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
 from kestrel_eql.kinds import kind_test
-from kestrel_eql.patterns import endgame_match, endgame_wildcard, matching_where_a_text_begins
+from kestrel_eql.patterns import endgame_match, matching_where_a_text_begins
 from kestrel_eql.slips import hint_of_function
 from kestrel_eql.truths import NOTHING, Truths, null_test
 from kestrel_framework import predicate as tree
@@ -248,14 +248,15 @@ def _array_count(lowering: ExpressionLowering, node: syntax.Call) -> tree.Elemen
 def _wildcard(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     value = _text_value(lowering, node.arguments[0], node)
     texts = lowering.each(node.arguments[1:], lambda argument: _text(lowering, argument))
-    return endgame_wildcard(value, texts, fold=lowering.settings.fold)
+    return lowering.endgame_wildcard(value, texts, node)
 
 
 def _match(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     def pattern(argument: syntax.Expression) -> str:
         text = _text(lowering, argument)
-        lowering.regex(text, argument)
-        return lowering.regex(matching_where_a_text_begins(text), argument)
+        fold = lowering.settings.fold
+        lowering.regex(text, argument, fold=fold)
+        return lowering.regex(matching_where_a_text_begins(text), argument, fold=fold)
 
     value, *patterns = _field_first(node.arguments)
     found = _text_value(lowering, value, node)

@@ -14,7 +14,7 @@ from kestrel_eql.kinds import in_words, kinds_of
 from kestrel_eql.names import Names, Refused
 from kestrel_eql.problems import Problems
 from kestrel_framework import predicate as tree
-from kestrel_framework.predicate_traversal import depth
+from kestrel_framework.predicate_traversal import depth, size
 from kestrel_framework.rule import (
     EventRule,
     JoinKey,
@@ -29,6 +29,8 @@ from kestrel_framework.schema import SchemaRegistry
 
 MAX_STEPS: Final = 500
 """How many steps a sequence may have, with runs written out."""
+MAX_NODES: Final = 30_000
+"""How many conditions and values a rule may have, those of a step once for each of its runs."""
 
 _PIPES: Final = {
     "head": "a whole number",
@@ -60,6 +62,7 @@ def lower(
     lowering = _QueryLowering(settings, schema, problems)
     body = lowering.body(query.body)
     pipes = lowering.pipes(query)
+    lowering.check_size(query)
     return LoweredQuery(body, pipes) if body is not None and not problems else None
 
 
@@ -70,6 +73,7 @@ class _QueryLowering:
         self._problems = problems
         self._names = Names(schema, settings, problems)
         self._expressions = ExpressionLowering(self._names, settings, problems)
+        self._nodes = 0
 
     def body(self, body: syntax.Body) -> RuleBody | None:
         match body:
@@ -84,10 +88,22 @@ class _QueryLowering:
 
     # --- bodies ---
 
+    def check_size(self, query: syntax.Query) -> None:
+        """Tell of a rule that would take too long to load."""
+        if self._nodes > MAX_NODES:
+            problem = (
+                f"the rule is too large: {MAX_NODES:,} conditions and values are the limit, those "
+                "of a step once for each of its runs; a list such as `a in (...)` takes the least"
+            )
+            self._problems.error(problem, query.body.position)
+
     def _event(self, query: syntax.EventQuery) -> EventRule | None:
         types = self._names.event_types(query)
         predicate = self._predicate(query.condition)
-        return None if predicate is None else EventRule(types, predicate)
+        if predicate is None:
+            return None
+        self._nodes += size(predicate)
+        return EventRule(types, predicate)
 
     def _sequence(self, query: syntax.SequenceQuery) -> SequenceRule | None:
         if sum(term.runs for term in query.terms) > MAX_STEPS:
@@ -236,6 +252,7 @@ class _QueryLowering:
         join_keys = self._join_keys(all_keys)
         if predicate is None or join_keys is None:
             return None
+        self._nodes += term.runs * sum(map(size, (predicate, *(key.value for key in join_keys))))
         return Step(types, predicate, join_keys, term.missing, term.name, term.fork)
 
     def _join_keys(self, keys: Iterable[syntax.Expression]) -> tuple[JoinKey, ...] | None:
@@ -301,8 +318,13 @@ class _QueryLowering:
         if pipe.name == "filter":
             if len(pipe.arguments) != 1:
                 raise self._names.refuse(f"`filter` takes {wanted}", pipe)
-            return Pipe("filter", (self._expressions.condition(pipe.arguments[0]),))
+            condition = self._predicate(pipe.arguments[0])
+            if condition is None:
+                raise Refused("told where the condition was lowered")
+            self._nodes += size(condition)
+            return Pipe("filter", (condition,))
         if not pipe.arguments and pipe.name != "count":
             raise self._names.refuse(f"`{pipe.name}` takes {wanted}", pipe)
         values = self._expressions.each(pipe.arguments, self._expressions.value)
+        self._nodes += sum(map(size, values))
         return Pipe(pipe.name, tuple(values), self._settings.fold)

@@ -28,6 +28,9 @@ def endgame_wildcard(value: Value, patterns: Sequence[str], *, fold: bool) -> Tr
     """Return the test of `==` and `wildcard` in the endgame dialect.
 
     `?` is an ordinary character there; what is no text is neither like a pattern nor unlike it.
+
+    Raises:
+        ValueError: a pattern is too large.
     """
     text = kind_test(value, "text")
     plain = tuple(dict.fromkeys(pattern for pattern in patterns if "?" not in pattern))
