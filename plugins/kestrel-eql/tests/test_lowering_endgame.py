@@ -10,6 +10,7 @@ import pytest
 from kestrel_framework.errors import RuleError
 from kestrel_framework.interpreter import holds
 from kestrel_framework.predicate import Predicate
+from kestrel_framework.query import search
 from kestrel_framework.rule import Rule
 from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
 
@@ -18,7 +19,7 @@ Refused: TypeAlias = Callable[..., list[RuleError]]
 
 TRUE, FALSE, NULL = "true", "false", "null"
 
-NULLS_AND_KINDS = [
+NULLS_AND_KINDS: list[tuple[str, dict[str, object], str]] = [
     # comparisons: of different kinds, null
     ("a == 1", {"a": 1}, TRUE),
     ("a == 1", {"a": 2}, FALSE),
@@ -183,6 +184,14 @@ def test_a_condition_is_true_false_or_null(
     assert found.get(TRUE) is (expected == TRUE)
     assert found.get(FALSE) is (expected == FALSE)
     assert found.get(NULL, expected == NULL) is (expected == NULL)
+
+
+def test_searches_agree(compiled: Callable[..., Rule]) -> None:
+    for text, document, expected in NULLS_AND_KINDS:
+        for written, wanted in ((text, TRUE), (f"not ({text})", FALSE)):
+            rule = compiled(f"any where {written}", dialect="endgame")
+            results = search(rule, [{"@timestamp": 1, **document}], schema=SchemaRegistry())
+            assert (text, written, bool(results)) == (text, written, expected == wanted)
 
 
 def test_an_expression_that_only_brackets_would_complete_is_wrong(refused: Refused) -> None:
