@@ -53,6 +53,7 @@ def test_meaning(pattern: str, matching: list[str], other: list[str]) -> None:
         ("^a", "is no anchor"),
         ("a@b", "may read `@` as an operator"),
         ("a+?", "repeats a repetition"),
+        ("(?i)a", "has no `(?...)`"),
     ],
 )
 def test_remarks(pattern: str, remark: str) -> None:

@@ -45,6 +45,9 @@ def from_lucene(pattern: str, remark: Remark) -> str:
             position = end + 1
         elif quantifier := _QUANTIFIERS.match(pattern, position):
             if quantifier[0] == "?" and result and result[-1] == "(":
+                remark(
+                    "Elasticsearch has no `(?...)`; write `(...)`, and `regex~` to disregard case"
+                )
                 result.append("?")
                 position += 1
                 continue
