@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kestrel_eql import syntax
-from kestrel_eql.parser import parse_into
+from kestrel_eql.parser import MAX_CHARACTERS, parse_into
 from kestrel_eql.pieces import comments_between, pieces_of
 from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.rule_layout import layout_of
@@ -38,6 +38,10 @@ def format_query(text: str, begin: SourceLocation | None = None) -> str:
     query, tokens = _parsed(text, problems)
     pieces = pieces_of(text, tokens)
     result = printed(pieces, layout_of(pieces))
+    if len(result) > MAX_CHARACTERS:
+        problem = f"formatted, the rule would have {len(result):,} characters"
+        problems.error(f"{problem}; the limit is {MAX_CHARACTERS:,}", 0)
+        problems.throw()
     if result != text:
         again, new_tokens = _parsed(result, problems)
         same_comments = comments_between(text, tokens) == comments_between(result, new_tokens)

@@ -117,8 +117,9 @@ def _place_comments(between: str, previous: Piece | None, piece: Piece) -> None:
                 previous.after += run
             else:
                 piece.before += run
+                piece.gap = gap
         position = max(found.end() for found in _COMMENT.finditer(between))
-    piece.gap = between.count("\n", position) >= 2
+    piece.gap = piece.gap or between.count("\n", position) >= 2
 
 
 def _runs(between: str, *, at_end: bool) -> Iterator[tuple[list[str], bool, int, bool]]:
@@ -203,6 +204,9 @@ def _set_spaces(pieces: Sequence[Piece]) -> None:
             option_end = index + 5
         elif piece.kind == "FORK" and pieces[index + 1].kind == "ASSIGN":
             option_end = index + 3
+        if not (piece.space or piece.above or previous.ends_line or _hangs_on(piece)):
+            piece.before = [*previous.after, *piece.before]
+            previous.after = []
         before, previous = previous, piece
 
 

@@ -64,7 +64,7 @@ class _Printer:
             self._pipe(pipe)
         if self._pieces[-1].above:
             self._page.new_line(0)
-            self._put_above(self._pieces[-1], 0)
+            self._put_above(self._pieces[-1])
         return self._page.text()
 
     # --- parts ---------------------------------------------------------------------
@@ -75,7 +75,7 @@ class _Printer:
             return
         self._put(event.start, event.condition.start, indent)
         self._page.new_line(indent, gaps=False)
-        self._condition(event.condition, indent)
+        self._broken(event.condition, indent)
 
     def _steps(self, body: Steps) -> None:
         header = body.header
@@ -114,6 +114,13 @@ class _Printer:
             self._chain(condition, indent)
         else:
             self._phrase(condition, indent, indent + _INDENT, tail=tail)
+
+    def _broken(self, condition: Condition, indent: int) -> None:
+        """Write a condition on the lines of something that is broken: one for each part of it."""
+        if isinstance(condition, Chain):
+            self._chain(condition, indent)
+        else:
+            self._condition(condition, indent)
 
     def _chain(self, chain: Chain, indent: int) -> None:
         """Write each condition on a line of its own, led by its operator."""
@@ -164,12 +171,15 @@ class _Printer:
             for number, item in enumerate(bracket.items):
                 comma = number < len(bracket.items) - 1
                 self._page.new_line(inner, gaps=number > 0)
-                several = len(bracket.items) > 1 and isinstance(item, Chain)
-                self._condition(item, inner + _INDENT if several else inner, tail=int(comma))
+                if len(bracket.items) == 1:
+                    self._broken(item, inner)
+                else:
+                    further = inner + _INDENT if isinstance(item, Chain) else inner
+                    self._condition(item, further, tail=int(comma))
                 self._put(item.end, item.end + comma, inner)
         if self._pieces[close].above:
             self._page.new_line(inner)
-            self._put_above(self._pieces[close], inner)
+            self._put_above(self._pieces[close])
         self._page.new_line(indent, gaps=False)
         self._put(close, bracket.end, indent, above=False)
 
@@ -212,14 +222,14 @@ class _Printer:
             if piece.above and above:
                 if not self._page.at_line_start:
                     self._page.new_line(indent)
-                self._put_above(piece, indent)
-                self._page.new_line(indent)
+                self._put_above(piece)
+                self._page.new_line(self._page.indent)
             self._page.put(piece, indent)
 
-    def _put_above(self, piece: Piece, indent: int) -> None:
+    def _put_above(self, piece: Piece) -> None:
         for number, comment in enumerate(piece.above):
             if number:
-                self._page.new_line(indent)
+                self._page.new_line(self._page.indent)
             self._page.put_comment(comment.text, gap=comment.gap)
 
 
@@ -231,6 +241,7 @@ class _Page:
         self._line: list[str] = []
         self._gaps = False
         self._ended = False
+        self.indent = 0
         self.column = 0
         self.at_line_start = True
 
@@ -240,7 +251,7 @@ class _Page:
             self._lines.append("".join(self._line).rstrip())
         self._line = [" " * indent]
         self._gaps, self._ended = gaps, False
-        self.column = indent
+        self.indent = self.column = indent
         self.at_line_start = True
 
     def put(self, piece: Piece, indent: int) -> None:
