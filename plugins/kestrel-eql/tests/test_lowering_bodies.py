@@ -31,6 +31,7 @@ from kestrel_framework.rule import (
     SequenceRule,
     Step,
 )
+from kestrel_framework.schema import FieldDefinition, SchemaRegistry
 
 Compiled: TypeAlias = Callable[..., Rule]
 
@@ -201,3 +202,13 @@ def test_pipes(compiled: Compiled) -> None:
         Pipe("filter", (Comparison(EQUAL, StepField(1, "y"), ONE),)),
         Pipe("count"),
     )
+
+
+def test_pipes_know_the_fields_that_pipes_add(compiled: Compiled) -> None:
+    schema = SchemaRegistry().extended([FieldDefinition("x")], strict=True)
+    rule = compiled(
+        "any where true | unique_count x | filter count > 1 and total_hosts > 1 | sort hosts",
+        schema=schema,
+        dialect="endgame",
+    )
+    assert rule.warnings == ()

@@ -23,6 +23,7 @@ _CONSTANTS: Final = {
     "null": "null",
     "true": "true",
 }
+_ADDED_BY_PIPES: Final = frozenset({"count", "hosts", "key", "percent", "total_hosts"})
 _MAX_SUGGESTIONS: Final = 20
 """For how many unknown fields of a rule the nearest known one is searched, which is slow."""
 MAX_NESTED_SEARCHES: Final = 4
@@ -113,9 +114,9 @@ class Names:
         self._scope.steps[name] = step
 
     def begin_pipes(self, results: int) -> None:
-        """From now on expressions look at results: `events[n].field`, `count`, `percent`."""
+        """From now on expressions look at results: `events[n].field`, and what pipes add."""
         self._scope = _Scope(results=results)
-        self._extra = frozenset({"count", "percent"})
+        self._extra = _ADDED_BY_PIPES
 
     @contextmanager
     def alone(self, brackets: str) -> Iterator[None]:
