@@ -21,6 +21,8 @@ from kestrel_framework.predicate import (
     ComparisonOperator,
     Field,
     IsNull,
+    Lineage,
+    LineageRelation,
     Literal,
     Not,
     Predicate,
@@ -210,6 +212,10 @@ class TestNativeEvaluator:
         [
             (program(), "not programs"),
             (IsNull(StepField(0, "a")), "earlier steps"),
+            (
+                Lineage(LineageRelation.CHILD, ANY_EVENT, ALWAYS, Field("a"), Field("a")),
+                "asks for lineage",
+            ),
             (IsNull(Field("b")), "`b`, which is not declared"),
         ],
     )

@@ -130,11 +130,11 @@ class ProcessTree:
         yield from self._marked.values()
 
     def fill(self, processes: Sequence[Process]) -> None:
-        """Begin anew with these processes, given in the order of `processes`."""
+        """Begin anew with these, given in the order in which they would be evicted."""
         self._statistics.live -= len(self)
         self._unmarked.clear()
         self._marked.clear()
-        for process in processes:
+        for process in sorted(processes, key=lambda process: process.is_marked):
             self._keep(process)
 
     def _found(self, process_id: ProcessId) -> Process | None:
