@@ -113,6 +113,7 @@ NULLS_AND_KINDS: list[tuple[str, dict[str, object], str]] = [
     ("length(a) == null", {"a": 5}, TRUE),
     ('concat(a, 1, true) == "x1true"', {"a": "x"}, TRUE),
     ("concat(a, b) == null", {"a": "x"}, TRUE),
+    ("concat(a, null) == null", {"a": "x"}, TRUE),
     ("string(a) == null", {}, TRUE),
     ("number(a) == 17", {"a": "17"}, TRUE),
     ("number(a) == null", {}, TRUE),

@@ -83,3 +83,27 @@ def test_a_step_that_nobody_has_named_is_no_misspelt_field(compiled: Callable[..
 def test_null_of_other_languages_is_recognised(compiled: Callable[..., Rule]) -> None:
     (warning,) = compiled("any where process.name == None", schema=SchemaRegistry.ecs()).warnings
     assert warning.problem == "unknown field `None`; did you mean `null`?"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (r'"C:\temp\\x.exe"', r"`\t` is a tab"),
+        (r'"C:\\Users\new"', r"`\n` is a line feed"),
+        (r'"\\bin\\\r"', r"`\r` is a carriage return"),
+        (r'"\fonts\\x.ttf"', r"`\f` is a form feed"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["==", ":"])
+def test_a_path_whose_backslash_began_an_escape_is_told_of(
+    compiled: Callable[..., Rule], operator: str, text: str, what: str
+) -> None:
+    (warning,) = compiled(f"any where process.executable {operator} {text}").warnings
+    assert warning.problem.startswith(what)
+
+
+@pytest.mark.parametrize(
+    "text", [r'"a\tb"', r'"line\nline"', r'"C:\\temp"', r'"""C:\temp"""', r'"12:\t30"']
+)
+def test_a_text_that_is_no_path_may_have_escapes(compiled: Callable[..., Rule], text: str) -> None:
+    assert compiled(f"any where process.executable == {text}").warnings == ()

@@ -13,7 +13,12 @@ from kestrel_eql.names import Names, Refused
 from kestrel_eql.patterns import endgame_wildcard, wildcard
 from kestrel_eql.problems import Problems
 from kestrel_eql.regexes import from_lucene
-from kestrel_eql.remarks import remark_on_choices, remark_on_constants, remark_on_terms
+from kestrel_eql.remarks import (
+    remark_on_choices,
+    remark_on_constants,
+    remark_on_terms,
+    remark_on_text,
+)
 from kestrel_eql.truths import NOTHING, Truths, conjunction, disjunction, null_test
 from kestrel_eql.type_checks import TypeChecks, literal_hint
 from kestrel_framework import predicate as tree
@@ -316,6 +321,8 @@ class ExpressionLowering:
     def _pattern(self, node: syntax.Expression) -> str:
         if not isinstance(node, syntax.Literal) or node.value is None:
             raise self.names.refuse("a pattern must be a text in quotes", node)
+        if isinstance(node.value, str):
+            remark_on_text(node.value, node.position, self.problems)
         return text_of(node.value)
 
     def endgame_wildcard(
@@ -377,6 +384,8 @@ class ExpressionLowering:
         """
         match node:
             case syntax.Literal():
+                if isinstance(node.value, str):
+                    remark_on_text(node.value, node.position, self.problems)
                 if isinstance(node.value, int) and node.value > LARGEST_INTEGER:
                     problem = "the number is too large: integers have 64 bits"
                     raise self.names.refuse(problem, node)

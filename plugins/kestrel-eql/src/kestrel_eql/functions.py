@@ -115,7 +115,7 @@ def _kernel_call(function: Function) -> Callable[[ExpressionLowering, syntax.Cal
         arguments = lowering.each(node.arguments, lowering.value)
         endgame = lowering.settings.endgame
         _check_arguments(lowering, node, function, arguments)
-        if endgame or function in _NULL_IS_DEFAULT:
+        if definition.most is not None and (endgame or function in _NULL_IS_DEFAULT):
             while len(arguments) > definition.least and arguments[-1] == tree.Literal(None):
                 arguments.pop()
         if endgame and function is Function.SUBSTRING and arguments[1] == tree.Literal(None):

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from kestrel_eql import syntax
 from kestrel_eql.problems import Problems
 from kestrel_framework.values import fold_case, text_of
+
+_ESCAPED: Final[Mapping[str, str]] = {
+    "\t": "`\\t` is a tab",
+    "\n": "`\\n` is a line feed",
+    "\r": "`\\r` is a carriage return",
+    "\b": "`\\b` is a backspace",
+    "\f": "`\\f` is a form feed",
+}
+_DAMAGED_PATH: Final = re.compile(
+    r"(?:\b[A-Za-z]:|\\[^\t\n\r\b\f\\]*)(?P<first>[\t\n\r\b\f])|(?P<second>[\t\n\r\b\f])[^\\]*\\"
+)
+
+
+def remark_on_text(text: str, position: int, problems: Problems) -> None:
+    r"""Warn of a path in which a backslash began an escape: in `"C:\temp"` it is a tab."""
+    if text.isprintable():
+        return
+    found = _DAMAGED_PATH.search(text)
+    if found is not None:
+        what = _ESCAPED[found["first"] or found["second"]]
+        instead = 'write `\\\\` for a backslash, or `"""..."""` for a text without escapes'
+        problems.warn(f"{what} in this path; {instead}", position)
 
 
 def remark_on_terms(node: syntax.And | syntax.Or, problems: Problems) -> None:
