@@ -58,7 +58,7 @@ def test_the_plugin_offers_it() -> None:
     assert offer.config is EqlConfig
     compiler = offer.factory(EqlConfig(dialect="endgame"), None)  # type: ignore[arg-type]
     assert compiler.language == "eql"
-    assert compiler == EqlCompiler(Dialect.ENDGAME)
+    assert compiler == EqlCompiler(Dialect.ENDGAME, cache=True)
 
 
 def test_a_configured_dialect_is_checked() -> None:

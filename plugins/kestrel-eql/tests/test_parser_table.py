@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from kestrel_eql import parser_table
-from kestrel_eql.parser_table import load_parser, private_cache_folder
+from kestrel_eql.parser_table import load_parser
 
 
 @pytest.fixture(autouse=True)
@@ -57,51 +56,6 @@ def test_a_table_that_is_a_link_is_not_followed(cache: Path, tmp_path: Path) -> 
     table.symlink_to(elsewhere)
     load_parser()
     assert not table.is_symlink()
-
-
-def test_a_folder_that_is_a_link_is_not_used(cache: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir(mode=0o700)
-    cache.parent.mkdir()
-    cache.symlink_to(tmp_path / "other")
-    assert private_cache_folder() is None
-    assert load_parser().parse("any where true")
-    assert tables(tmp_path / "other") == []
-
-
-@pytest.mark.parametrize("mode", [0o755, 0o770, 0o1777, 0o500])
-def test_a_folder_with_another_mode_is_not_used(cache: Path, mode: int) -> None:
-    cache.mkdir(parents=True)
-    cache.chmod(mode)
-    assert private_cache_folder() is None
-    assert load_parser().parse("any where true")
-    assert tables(cache) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root to chown")
-def test_a_folder_of_somebody_else_is_not_used(cache: Path) -> None:
-    cache.mkdir(parents=True, mode=0o700)
-    os.chown(cache, 65534, 65534)
-    assert private_cache_folder() is None
-
-
-def test_a_relative_cache_home_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
-    assert private_cache_folder() is None
-
-
-def test_the_cache_home_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert private_cache_folder() is None
-    assert load_parser().parse("any where true")
-
-
-def test_the_default_is_under_the_home_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert private_cache_folder() == tmp_path / ".cache" / "kestrel-eql"
 
 
 def test_a_full_disk_does_no_harm(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from kestrel_eql.compile_cache import CompileCache, CompiledText
 from kestrel_eql.dialect import Dialect, Settings
 from kestrel_eql.eql_file import read_eql_file
 from kestrel_eql.lowering import lower
@@ -30,6 +31,10 @@ class EqlConfig:
         validator=attrs.validators.in_(_DIALECTS),
         metadata={"help": "The dialect of rules that name none: `elastic` or `endgame`."},
     )
+    cache: bool = attrs.field(
+        default=True,
+        metadata={"help": "Keep compiled rules in the user's cache folder, for the next start."},
+    )
 
 
 @attrs.define
@@ -39,18 +44,27 @@ class EqlCompiler:
     A source's options say `dialect` (`elastic`, `endgame`) and `case` (`sensitive`,
     `insensitive`; the default is the dialect's own).
 
+    Can be shared by threads.
+
     Attributes:
         dialect: The dialect of sources that name none.
+        cache: Whether compiled rules are kept in the cache folder of the user, which makes
+            compiling them again, also in another process, several times as fast.
     """
 
     dialect: Dialect = attrs.field(default=Dialect.ELASTIC, converter=Dialect)
+    cache: bool = attrs.field(default=False, kw_only=True)
     language: str = attrs.field(default="eql", init=False)
     suffixes: tuple[str, ...] = attrs.field(default=(".eql", ".toml"), init=False)
+    _kept: CompileCache | None = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._kept = CompileCache() if self.cache else None
 
     @classmethod
     def from_config(cls, config: EqlConfig, context: PluginContext) -> EqlCompiler:
         """Make a compiler from its section of the configuration."""
-        return cls(Dialect(config.dialect))
+        return cls(Dialect(config.dialect), cache=config.cache)
 
     def read(self, file: RuleFile) -> Sequence[RuleSource]:
         """Return the rules in a file, not compiled.
@@ -72,19 +86,24 @@ class EqlCompiler:
             RuleError: the rule is wrong; an `ExceptionGroup` of all its errors where
                 there are several.
         """
-        rule_id = source.metadata.rule_id
-        problems = Problems(TextPlaces(source.text, source.location), rule_id)
+        problems = Problems(TextPlaces(source.text, source.location), source.metadata.rule_id)
         settings = self._settings(source.options, problems)
-        query = parse_into(source.text, problems, settings.dialect)
-        lowered = None if query is None else lower(query, settings, schema, problems)
-        if lowered is None or problems:
-            problems.throw()
+        compiled = None
+        if self._kept is not None and not problems:
+            compiled = self._kept.find(source.text, settings, schema)
+        if compiled is not None:
+            for problem, offset in compiled.remarks:
+                problems.warn(problem, offset)
+        else:
+            compiled = _compiled(source.text, settings, schema, problems)
+            if self._kept is not None:
+                self._kept.keep(source.text, settings, schema, compiled)
         return Rule(
             source.metadata,
-            lowered.body,
+            compiled.body,
             self.language,
             source.location,
-            lowered.pipes,
+            compiled.pipes,
             problems.warnings,
         )
 
@@ -99,3 +118,19 @@ class EqlCompiler:
         dialect = Dialect(name)
         fold = dialect is Dialect.ENDGAME if not case else case == "insensitive"
         return Settings(dialect, fold)
+
+
+def _compiled(
+    text: str, settings: Settings, schema: SchemaRegistry, problems: Problems
+) -> CompiledText:
+    """Return what a text means.
+
+    Raises:
+        RuleError: the rule is wrong; an `ExceptionGroup` of all its errors where
+            there are several.
+    """
+    query = parse_into(text, problems, settings.dialect)
+    lowered = None if query is None else lower(query, settings, schema, problems)
+    if lowered is None or problems:
+        problems.throw()
+    return CompiledText(lowered.body, lowered.pipes, problems.remarks)

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 import sys
 import tempfile
 from importlib.resources import files
@@ -24,7 +23,8 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
-_FOLDER: Final = "kestrel-eql"
+from kestrel_eql.cache_folder import private_cache_folder
+
 _MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -36,34 +36,6 @@ def load_parser() -> Lark:
         return _built(grammar)
     table = folder / f"{_fingerprint(grammar)}.json"
     return _restored(table) or _stored(_built(grammar), table)
-
-
-def private_cache_folder() -> Path | None:
-    """Return the folder for tables, made if need be; `None` where it would not be private.
-
-    It is `kestrel-eql` under `XDG_CACHE_HOME` (or `~/.cache`), a real directory that
-    belongs to this user, with mode 0700.
-    """
-    if not hasattr(os, "getuid"):
-        return None
-    configured = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(configured) if configured else Path.home() / ".cache"
-        if not base.is_absolute():
-            return None
-        folder = base / _FOLDER
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        status = folder.lstat()
-    except (OSError, RuntimeError, ValueError):
-        return None
-    private = (
-        stat.S_ISDIR(status.st_mode)
-        and status.st_uid == os.getuid()
-        and stat.S_IMODE(status.st_mode) == 0o700
-    )
-    return folder if private else None
 
 
 def _fingerprint(grammar: str) -> str:

@@ -47,7 +47,7 @@ class Problems:
         self._places = places
         self._rule_id = rule_id
         self._errors: dict[str, RuleError] = {}
-        self._warnings: dict[str, RuleError] = {}
+        self._remarks: dict[tuple[str, int], None] = {}
 
     def error(self, problem: str, offset: int) -> None:
         """Add an error at an offset of the text; the same one twice is one."""
@@ -58,23 +58,30 @@ class Problems:
 
     def warn(self, problem: str, offset: int) -> None:
         """Add a warning at an offset of the text; the same one twice is one."""
-        if len(self._warnings) >= MAX_PROBLEMS:
-            return
-        warning = RuleError(
-            problem,
-            self._places.location(offset),
-            severity=Severity.WARNING,
-            rule_id=self._rule_id,
-        )
-        self._warnings.setdefault(str(warning), warning)
+        if len(self._remarks) < MAX_PROBLEMS:
+            self._remarks.setdefault((problem, offset))
 
     def __bool__(self) -> bool:
         """Whether there is an error."""
         return bool(self._errors)
 
     @property
+    def remarks(self) -> tuple[tuple[str, int], ...]:
+        """The warnings, each with its offset."""
+        return tuple(self._remarks)
+
+    @property
     def warnings(self) -> tuple[RuleError, ...]:
-        return tuple(self._warnings.values())
+        """The warnings, each with its place."""
+        return tuple(
+            RuleError(
+                problem,
+                self._places.location(offset),
+                severity=Severity.WARNING,
+                rule_id=self._rule_id,
+            )
+            for problem, offset in self._remarks
+        )
 
     def throw(self) -> NoReturn:
         """Raise the errors, of which there must be one.

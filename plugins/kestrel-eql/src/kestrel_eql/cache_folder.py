@@ -1,0 +1,48 @@
+"""The folder of this plugin for what can be made again: one that nobody else can write to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = "kestrel-eql"
+
+
+def private_cache_folder() -> Path | None:
+    """Return the folder, made if need be; `None` where it would not be private.
+
+    It is `kestrel-eql` under `XDG_CACHE_HOME` (or `~/.cache`), a real directory that
+    belongs to this user, with mode 0700, in folders that nobody else can replace it in.
+    """
+    if not hasattr(os, "getuid"):
+        return None
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(configured) if configured else Path.home() / ".cache"
+        if not base.is_absolute():
+            return None
+        folder = base / _FOLDER
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        private = (
+            stat.S_ISDIR(status.st_mode)
+            and status.st_uid == os.getuid()
+            and stat.S_IMODE(status.st_mode) == 0o700
+        )
+        trusted = private and all(_keeps_its_entries(each) for each in folder.resolve().parents)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return folder if trusted else None
+
+
+def _keeps_its_entries(folder: Path) -> bool:
+    """Say whether nobody but root, this user and their group can replace what is in a folder."""
+    status = folder.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    others_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and status.st_gid != os.getgid())
+    return status.st_uid in (0, os.getuid()) and not (others_write and not mode & stat.S_ISVTX)
