@@ -148,6 +148,10 @@ def test_every_type_of_fields_is_on_the_page() -> None:
 BEYOND: Final = {
     "the text of a rule": "any where true" + " " * 100_000,
     "names, texts and signs of a rule": "any where " + "a and " * 10_000 + "a",
+    "conditions and values of a rule, for each run anew": "sequence with maxspan=1s [any where "
+    + " or ".join(f'user.id == "{number}"' for number in range(110))
+    + "] with runs=100",
+    "an endgame pattern with `*` and `?`": f'any where process.name == "*?{"θ" * 99_000}"',
     "brackets in each other": "any where " + "(" * 65 + "true" + ")" * 65,
     "operators in each other": "any where " + "not " * 65 + "true",
     "conditions as values in each other": "any where " + "(" * 6 + "true" + " == x)" * 6,
@@ -174,7 +178,7 @@ def test_what_is_beyond_a_limit_is_refused_as_the_page_says(row: list[str]) -> N
     if says == "–":
         return
     with pytest.raises((RuleError, ExceptionGroup)) as raised:
-        compiled(BEYOND[what])
+        compiled(BEYOND[what], "endgame" if "endgame" in what else "elastic")
     assert isinstance(raised.value, (RuleError, ExceptionGroup))
     assert says in [error.problem for error in errors_in(raised.value)]
 
