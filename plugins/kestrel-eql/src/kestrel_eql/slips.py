@@ -13,7 +13,7 @@ from kestrel_eql.expectations import KEYWORDS, expected_words
 _OPERATOR_RUN: Final = re.compile(r"[=!<>&|~:]+")
 _WORD: Final = re.compile(r"[A-Za-z_@$][A-Za-z0-9_.]*|[^\w\s]|\w+")
 _QUOTED: Final = re.compile(r'\??"(?:[^"\\\r\n]|\\.)*"|\??\'(?:[^\'\\\r\n]|\\.)*\'')
-_LAST_WORD: Final = re.compile(r"([A-Za-z]+~?)\s*$")
+_LAST_WORD: Final = re.compile(r"([A-Za-z]+~?)$")
 _UNTIL: Final = re.compile(r"\buntil\b")
 _PARTS_OF_ADDRESS: Final = re.compile(r"[0-9]\.[0-9]+$")
 _LONGEST: Final = 40
@@ -164,7 +164,7 @@ def _hint_of_sequence(found: str, accepted: AbstractSet[str], before: str) -> st
 
 
 def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> str:
-    match = _LAST_WORD.search(before)
+    match = _LAST_WORD.search(before.rstrip()[-_LONGEST:])
     previous = match[1] if match else ""
     if accepted <= {"IN", "IN_FOLD"} and found.rstrip("~") in _PATTERN_OPERATORS:
         return f"`not` stands before the field: `not field {found} ...`"
@@ -178,7 +178,7 @@ def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> s
         return "comparisons do not chain: join two of them with `and`"
     if found[:1] in ("x", "X") and before.endswith("0"):
         return "write the number in decimal"
-    if found == "." and _PARTS_OF_ADDRESS.search(before):
+    if found == "." and _PARTS_OF_ADDRESS.search(before[-_LONGEST:]):
         return "an address or a network is a text in quotes"
     if found[:1].isalpha() and before[-1:].isdigit() and "AND" in accepted:
         return "a number has no unit"
