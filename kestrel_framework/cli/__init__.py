@@ -36,7 +36,8 @@ _SUBCOMMANDS: Final = {
     "record": "Write a live source to a capture file.",
     "run": "Match events against rules, and write alerts.",
 }
-_OWN_NAMES: Final = tuple(_SUBCOMMANDS)
+OWN_COMMANDS: Final = tuple(_SUBCOMMANDS)
+"""The names of the commands that need no plugin."""
 
 
 class _LazyGroup(click.Group):
@@ -55,7 +56,7 @@ class _LazyGroup(click.Group):
             return command
         from kestrel_framework.cli.plugin_commands import load_command, plugin_commands
 
-        found = plugin_commands(_OWN_NAMES).resolve(cmd_name)
+        found = plugin_commands(OWN_COMMANDS).resolve(cmd_name)
         ctx.meta[_PLUGIN] = found.plugin
         return load_command(found)
 
@@ -107,7 +108,7 @@ class _LazyGroup(click.Group):
         from kestrel_framework.cli.plugin_commands import plugin_commands, shown_names
 
         try:
-            commands = plugin_commands(_OWN_NAMES)
+            commands = plugin_commands(OWN_COMMANDS)
         except KestrelError as error:
             note(f"kestrel: the commands of plugins are not listed: {error}")
             return _SUBCOMMANDS

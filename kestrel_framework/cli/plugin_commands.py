@@ -52,6 +52,7 @@ def load_command(found: PluginCommand) -> click.Command:
         problem = f"the command `{found.name}` cannot be loaded: {describe(raised)}"
         raise PluginError(found.plugin, problem) from raised
     if not isinstance(command, click.Command):
-        problem = f"the command `{found.name}` is a {type(command).__name__}, not a click.Command"
+        kind = type(command).__name__
+        problem = f"the command `{found.name}` is of the type {kind}, not a click.Command"
         raise PluginError(found.plugin, problem)
     return command

@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import ClassVar, Final
 
 import attrs
+import click
 import pytest
 
 from kestrel_framework._plugins.registry import PluginRecord, PluginRegistry, PluginState
 from kestrel_framework.api_version import API_VERSION, ApiVersion
-from kestrel_framework.hookspecs import ENTRY_POINT_GROUP
+from kestrel_framework.cli import OWN_COMMANDS
+from kestrel_framework.hookspecs import ENTRY_POINT_GROUP, CommandOffer, CommandOffers
 from kestrel_framework.interfaces import Offer
 from kestrel_framework.testing.contract import Contract, if_supported
 
@@ -36,6 +38,11 @@ import importlib, sys
 importlib.import_module(sys.argv[1])
 loaded = {name.partition(".")[0] for name in sys.modules}
 print("\\n".join(sorted(loaded & set(sys.argv[2:]))))
+"""
+_LISTED_ALONE: Final = """
+import importlib, sys
+importlib.import_module(sys.argv[1]).kestrel_cli_commands()
+print(*{"click"} & set(sys.modules))
 """
 
 
@@ -105,6 +112,31 @@ class PluginContract(Contract, contract=True):
             assert name == name.lower()
             assert name.replace("-", "").isalnum(), f"{name!r} is hard to write in a configuration"
 
+    def test_its_commands_can_be_loaded_and_explain_themselves(self, module: ModuleType) -> None:
+        """Each has a summary of one line and a help text, as have those in a group."""
+        for name, offer in _commands(module):
+            assert name == name.lower(), f"the command {name!r} is hard to type"
+            assert name not in OWN_COMMANDS, f"the kernel has a command {name!r} of its own"
+            assert name.replace("-", "").isalnum(), f"the command {name!r} is hard to type"
+            assert offer.summary, f"the command {name} has no summary"
+            assert "\n" not in offer.summary, f"the summary of {name} has more than one line"
+            assert offer.summary.endswith("."), f"the summary of {name} is no sentence"
+            _check_command(name, offer.load())
+
+    def test_listing_its_commands_does_not_load_them(self, module: ModuleType) -> None:
+        """In a fresh interpreter, asking for them imports neither them nor `click`."""
+        if next(_commands(module), None) is None:
+            return
+        result = subprocess.run(
+            [sys.executable, "-c", _LISTED_ALONE, self.plugin],
+            capture_output=True,
+            text=True,
+            timeout=_IMPORT_SECONDS,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert not result.stdout.split(), "import `click`, and what needs it, in `load`"
+
     @if_supported("is_installed")
     def test_is_found_when_installed(self) -> None:
         """The distribution's `pyproject.toml` has the entry point."""
@@ -136,6 +168,22 @@ def _offers(module: ModuleType) -> Iterator[tuple[str, Offer[object, object]]]:
         if implementation is not None:
             offers: Mapping[str, Offer[object, object]] = implementation()
             yield from offers.items()
+
+
+def _commands(module: ModuleType) -> Iterator[tuple[str, CommandOffer]]:
+    implementation = getattr(module, "kestrel_cli_commands", None)
+    if implementation is not None:
+        offers: CommandOffers = implementation()
+        yield from offers.items()
+
+
+def _check_command(name: str, command: object) -> None:
+    assert isinstance(command, click.Command), f"{name} is no click.Command"
+    assert command.help, f"{name} has no help text"
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            _check_command(f"{name} {inner}", command.get_command(context, inner))
 
 
 def _other_plugins(plugin: str) -> list[str]:

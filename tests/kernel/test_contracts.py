@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import attrs
+import click
 import pytest
 
-from kestrel_framework.hookspecs import EventSourceOffers, hookimpl
+from kestrel_framework.hookspecs import CommandOffer, CommandOffers, EventSourceOffers, hookimpl
 from kestrel_framework.interfaces import (
     EventSource,
     Offer,
@@ -96,6 +98,53 @@ def test_wrong_plugins_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.setattr(PluginContract, "plugin", name, raising=False)
         assert fails(getattr(contract, f"test_{test}")), name
+
+
+@pytest.mark.parametrize(
+    ("name", "summary", "text", "inner"),
+    [
+        ("run", "Run.", "Run it.", None),
+        ("Greet", "Greet.", "Greet.", None),
+        ("greet", "", "Greet.", None),
+        ("greet", "Greet", "Greet.", None),
+        ("greet", "Greet.\nTwice.", "Greet.", None),
+        ("greet", "Greet.", "", None),
+        ("greet", "Greet.", "Greet.", click.Command("loudly")),
+    ],
+)
+def test_commands_that_are_hard_to_use_fail(
+    name: str, summary: str, text: str, inner: click.Command | None
+) -> None:
+    command = click.Group(name, help=text)
+    if inner:
+        command.add_command(inner)
+
+    @hookimpl
+    def kestrel_cli_commands() -> CommandOffers:
+        return {name: CommandOffer(lambda: command, summary)}
+
+    test = PluginContract().test_its_commands_can_be_loaded_and_explain_themselves
+    assert fails(test, plugin_module(kestrel_cli_commands=kestrel_cli_commands))
+
+
+def test_commands_that_are_right_pass_and_those_loaded_for_a_list_fail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contract = PluginContract()
+    light = "from kestrel_framework.hookspecs import CommandOffer\n"
+    light += "def kestrel_cli_commands():\n    return {'greet': CommandOffer(load, 'Greet.')}\n"
+    light += "def load():\n    import click\n    return click.Command('greet', help='Greet.')\n"
+    for name, text, wrong in (
+        ("commands_light", light, False),
+        ("commands_heavy", "import click\n" + light, True),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setattr(PluginContract, "plugin", name, raising=False)
+        module = importlib.import_module(name)
+        contract.test_its_commands_can_be_loaded_and_explain_themselves(module)
+        assert fails(contract.test_listing_its_commands_does_not_load_them, module) is wrong
 
 
 # --- the base of all contracts ---------------------------------------------------------------

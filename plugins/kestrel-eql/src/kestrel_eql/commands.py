@@ -194,11 +194,15 @@ class _FormatRun:
 
 
 def _unified_diff(path: str, old: bytes, new: bytes) -> Iterator[str]:
-    before, after = (content.decode().split("\n") for content in (old, new))
-    for line in difflib.unified_diff(before[:-1], after[:-1], path, path, lineterm=""):
-        yield line.removesuffix("\r")
-    if before[-1]:
-        yield f"-{before[-1]}"
+    for line in difflib.unified_diff(_lines(old), _lines(new), path, path):
+        yield line.rstrip("\r\n")
+        if not line.endswith("\n"):
+            yield "\\ No newline at end of file"
+
+
+def _lines(content: bytes) -> list[str]:
+    *lines, last = content.decode().split("\n")
+    return [*(f"{line}\n" for line in lines), *([last] if last else [])]
 
 
 def _stdin_is_terminal() -> bool:

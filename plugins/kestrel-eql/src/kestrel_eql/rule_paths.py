@@ -45,7 +45,7 @@ def rule_paths(paths: Iterable[str]) -> Iterator[Path | InputError]:
         for found in _under(Path(name)):
             if isinstance(found, InputError):
                 yield found
-            elif (real := found.resolve()) not in seen:
+            elif (real := _target(found)) not in seen:
                 seen.add(real)
                 yield found
 
@@ -113,7 +113,7 @@ def _under(path: Path) -> Iterator[Path | InputError]:
     except (OSError, ValueError) as error:
         yield InputError(f"{path}: cannot be read: {_reason(error)}")
         return
-    if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+    if path.is_symlink() and not _target(path).is_relative_to(path.parent.resolve()):
         yield _leads_out(path, path.parent)
     elif stat.S_ISDIR(mode):
         yield from _in_folder(path)
@@ -134,7 +134,7 @@ def _in_folder(root: Path) -> Iterator[Path | InputError]:
             path = Path(folder, name)
             if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(real_root):
+            if path.is_symlink() and not _target(path).is_relative_to(real_root):
                 yield _leads_out(path, root)
             elif path.is_file():
                 yield path
@@ -145,10 +145,17 @@ def _in_folder(root: Path) -> Iterator[Path | InputError]:
 
 
 def _leads_out(path: Path, folder: Path) -> InputError:
-    target = path.resolve()
     return InputError(
-        f"{path}: is a link that leads out of {folder}, to {target}; name that file itself"
+        f"{path}: is a link that leads out of {folder}, to {_target(path)}; name that file itself"
     )
+
+
+def _target(path: Path) -> Path:
+    """Return where a path leads; of links that lead round in a circle, the first."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.parent.resolve() / path.name
 
 
 def _reason(error: BaseException) -> str:
