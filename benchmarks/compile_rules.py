@@ -1,0 +1,225 @@
+"""Measure how long compiling the public EQL rules takes, beside the `eql` package parsing them.
+
+The package runs in a virtual environment of its own under build/, which is made when it is
+missing, and in a process of its own. The result is a section of docs/reference/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import attrs
+
+from kestrel_eql import EqlCompiler
+from kestrel_framework.errors import RuleError
+from kestrel_framework.rule import RuleSource
+from kestrel_framework.rule_loading import iter_rule_files
+from kestrel_framework.schema import SchemaRegistry
+
+ROOT: Final = Path(__file__).parents[1]
+REPORT: Final = ROOT / "docs" / "reference" / "benchmarks.md"
+PEER: Final = "eql==1.0.1"
+PEER_FOLDER: Final = ROOT / "build" / "peer-eql"
+ROUNDS: Final = 5
+_BEGIN: Final = "<!-- Compiling EQL: written by benchmarks/compile_rules.py. -->"
+_END: Final = "<!-- End of compiling EQL. -->"
+_METHOD: Final = f"""
+- All rules are read first; what is measured is from the text of a rule to what the kernel runs:
+  parsed, checked against the schema, lowered. The `eql` package parses each text to its syntax
+  tree, with its checks of functions and types, without a schema. Loading the parser counts on
+  both sides, importing on none.
+- Times are CPU time. {ROUNDS} rounds, each with a fresh process for each side; shown are medians.
+- Cached: an earlier process has compiled the same rules.
+- The `eql` package (from PyPI) is set to accept as much as it can: endpoint syntax, missing events,
+  samples, runs, unknown functions.
+"""
+
+
+@attrs.frozen
+class Outcome:
+    """What one process did with all texts: the CPU seconds of each, and whether it was accepted."""
+
+    seconds: tuple[float, ...]
+    accepted: tuple[bool, ...]
+
+    def total(self, chosen: Sequence[bool]) -> float:
+        """Return the seconds of the chosen texts together."""
+        return sum(time for time, want in zip(self.seconds, chosen, strict=True) if want)
+
+
+def sources() -> list[RuleSource]:
+    """Return the EQL rules of the public archives."""
+    folder = Path(os.environ["KESTREL_CORPUS"]) / "rules"
+    archives = [folder / f"elastic-{name}.tar.gz" for name in ("detection", "protections")]
+    compiler = EqlCompiler()
+    found = [
+        source for file in iter_rule_files(archives, (".toml",)) for source in compiler.read(file)
+    ]
+    return [source for source in found if source.language == compiler.language]
+
+
+def compiled(*, cache: bool) -> Outcome:
+    """Compile all rules, in this process."""
+    rules, schema = sources(), SchemaRegistry.ecs()
+    compiler = EqlCompiler(cache=cache)
+    seconds, accepted = [], []
+    for source in rules:
+        started = time.process_time()
+        try:
+            compiler.compile(source, schema)
+        except (RuleError, ExceptionGroup):
+            accepted.append(False)
+        else:
+            accepted.append(True)
+        seconds.append(time.process_time() - started)
+    return Outcome(tuple(seconds), tuple(accepted))
+
+
+def peer_python() -> Path:
+    """Return the Python that has the peer; its environment is made if need be.
+
+    Raises:
+        OSError: the environment cannot be made.
+        subprocess.CalledProcessError: the package cannot be installed.
+    """
+    python = PEER_FOLDER / "bin" / "python"
+    ready = PEER_FOLDER / PEER
+    if not ready.exists():
+        venv.create(PEER_FOLDER, with_pip=True, clear=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]
+        subprocess.run(install, check=True, stdout=sys.stderr, timeout=300)
+        ready.touch()
+    return python
+
+
+def measured() -> tuple[dict[str, list[Outcome]], str]:
+    """Return what each side did in each round, and why the peer is left out (or "")."""
+    texts = json.dumps([source.text for source in sources()])
+    problem = ""
+    peer: list[str] = []
+    try:
+        peer = [str(peer_python()), str(Path(__file__).with_name("peer_eql.py"))]
+    except (OSError, subprocess.SubprocessError) as error:
+        problem = f"the `eql` package cannot be installed: {error}"
+    with tempfile.TemporaryDirectory() as folder:
+        own = [sys.executable, __file__, "--side"]
+        sides = {"cold": [*own, "cold"], "cached": [*own, "cached"]} | (
+            {"peer": peer} if peer else {}
+        )
+        outcomes: dict[str, list[Outcome]] = {side: [] for side in sides}
+        for number in range(ROUNDS + 1):
+            for side, command in sides.items():
+                print(f"compiling: round {number} of {ROUNDS}, {side}", file=sys.stderr)
+                outcome = _outcome(command, texts, folder)
+                if number > 0:  # the first round fills the cache
+                    outcomes[side].append(outcome)
+    return outcomes, problem
+
+
+def _outcome(command: Sequence[str], texts: str, folder: str) -> Outcome:
+    finished = subprocess.run(
+        command,
+        check=True,
+        input=texts,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XDG_CACHE_HOME": folder},
+    )
+    data = json.loads(finished.stdout)
+    return Outcome(tuple(data["seconds"]), tuple(data["accepted"]))
+
+
+def section() -> str:
+    """Measure, and return the section of the report."""
+    load = os.getloadavg()[0]
+    outcomes, problem = measured()
+    titles = {
+        "cold": "Kestrel",
+        "cached": "Kestrel, cached",
+        "peer": f"`{PEER.replace('==', ' ')}`",
+    }
+    first = {side: results[0] for side, results in outcomes.items()}
+    accepted = {side: outcome.accepted for side, outcome in first.items()}
+    both = [all(each) for each in zip(*accepted.values(), strict=True)]
+    everything = [True] * len(both)
+
+    def seconds(side: str, chosen: Sequence[bool]) -> float:
+        return median(outcome.total(chosen) for outcome in outcomes[side])
+
+    rows: dict[str, Callable[[str], str]] = {
+        "rules accepted": lambda side: f"{sum(accepted[side]):,} of {len(both):,}",
+        "seconds for all rules": lambda side: f"{seconds(side, everything):.2f}",
+        "µs a rule": lambda side: f"{seconds(side, everything) / len(both) * 1e6:,.0f}",
+    }
+    if "peer" in outcomes:
+        rows = {
+            "**as fast as the package**, all rules": lambda side: (
+                f"**{seconds('peer', everything) / seconds(side, everything):.1f} times**"
+            ),
+            f"**as fast as the package**, the {sum(both):,} rules that both accept": lambda side: (
+                f"**{seconds('peer', both) / seconds(side, both):.1f} times**"
+            ),
+            **rows,
+        }
+    lines = [
+        _BEGIN,
+        "",
+        "## Compiling EQL",
+        "",
+        "The public EQL rules, from their texts to what the kernel runs.",
+        "",
+        "| | " + " | ".join(titles[side] for side in outcomes) + " |",
+        "|---|" + "--:|" * len(outcomes),
+        *(
+            f"| {name} | " + " | ".join(cell(side) for side in outcomes) + " |"
+            for name, cell in rows.items()
+        ),
+        "",
+        *([f"Left out: {problem}.", ""] if problem else []),
+        f"Load of the machine when it began: {load:.1f}.",
+        "",
+        *_METHOD.strip().splitlines(),
+        "",
+        _END,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def with_section(page: str, text: str) -> str:
+    """Return the page with the section in its place, or at the end."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(f"{_END}\n")
+    return f"{before}{text}{after}" if begin else f"{page.rstrip()}\n\n{text}"
+
+
+def main() -> None:
+    """Measure and write the section; or, for a child, one side."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", choices=["cold", "cached"])
+    side = parser.parse_args().side
+    if "KESTREL_CORPUS" not in os.environ:
+        print("left out: compiling EQL: KESTREL_CORPUS is not set", file=sys.stderr)
+        return
+    if side is not None:
+        print(json.dumps(attrs.asdict(compiled(cache=side == "cached"))))
+        return
+    text = section()
+    page = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
+    REPORT.write_text(with_section(page, text), encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
