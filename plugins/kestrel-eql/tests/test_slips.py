@@ -33,6 +33,7 @@ from kestrel_framework.schema import SchemaRegistry
         ("any where cidrMatch(a, 10.0.0.0/8)", "an address or a network is a text in quotes"),
         ("any where a[-1] == 1", "a position is a whole number from 0"),
         ("any where a\u00a0== 1", "delete this character, which cannot be seen"),
+        ("any where a == 1)", "no `(` is open here"),
         ("[any where b] [any where b]", "several events are a `sequence`"),
         ("any where child of (any where b)", "an event stands in `[...]`"),
         ("sequence by a any where b, any where c", "an event stands in `[...]`"),
@@ -107,3 +108,16 @@ def test_a_path_whose_backslash_began_an_escape_is_told_of(
 )
 def test_a_text_that_is_no_path_may_have_escapes(compiled: Callable[..., Rule], text: str) -> None:
     assert compiled(f"any where process.executable == {text}").warnings == ()
+
+
+@pytest.mark.parametrize("condition", ['like "%curl%"', ': ("sh", "curl%")', 'like~ "%curl"'])
+def test_the_wildcard_of_other_languages_is_told_of(
+    compiled: Callable[..., Rule], condition: str
+) -> None:
+    (warning,) = compiled(f"any where process.name {condition}").warnings
+    assert warning.problem == "`%` in a pattern stands for itself; any text is `*`"
+
+
+@pytest.mark.parametrize("condition", ['like "%TEMP%*"', ': "50%off"', '== "%curl%"'])
+def test_a_percent_sign_may_be_meant(compiled: Callable[..., Rule], condition: str) -> None:
+    assert compiled(f"any where process.name {condition}").warnings == ()

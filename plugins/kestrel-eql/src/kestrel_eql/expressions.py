@@ -16,6 +16,7 @@ from kestrel_eql.regexes import from_lucene
 from kestrel_eql.remarks import (
     remark_on_choices,
     remark_on_constants,
+    remark_on_percent_signs,
     remark_on_terms,
     remark_on_text,
 )
@@ -309,6 +310,7 @@ class ExpressionLowering:
         texts = self.each(node.patterns, self._pattern)
         remark_on_choices(node.patterns, self.problems, fold=fold)
         if not node.operator.startswith("regex"):
+            remark_on_percent_signs(node.patterns, self.problems)
             self.types.wildcards(value, texts, node)
             return Truths.leaf(wildcard(value, texts, fold=fold), (value,))
         self.types.expressions(value, node)

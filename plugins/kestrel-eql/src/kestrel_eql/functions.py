@@ -85,7 +85,7 @@ def _number_of_arguments(function: EqlFunction) -> str:
         return f"{least} argument{'s' if least != 1 else ''}"
     if most is None:
         return f"{least} or more arguments"
-    return f"{least} to {most} arguments"
+    return f"{least} {'or' if most == least + 1 else 'to'} {most} arguments"
 
 
 # --- how calls are lowered ------------------------------------------------------------

@@ -69,6 +69,17 @@ def remark_on_choices(
         seen.add((type(value), key))
 
 
+def remark_on_percent_signs(patterns: Sequence[syntax.Expression], problems: Problems) -> None:
+    """Warn of patterns with the wildcard of SQL, such as `"%text%"`."""
+    for pattern in patterns:
+        match pattern:
+            case syntax.Literal(value=str() as text) if "*" not in text and (
+                text.startswith("%") or text.endswith("%")
+            ):
+                problem = "`%` in a pattern stands for itself; any text is `*`"
+                problems.warn(problem, pattern.position)
+
+
 def remark_on_constants(node: syntax.Comparison, problems: Problems) -> None:
     """Warn of a comparison that is the same for every event."""
     if isinstance(node.left, syntax.Literal) and isinstance(node.right, syntax.Literal):

@@ -164,6 +164,8 @@ def _hint_of_sequence(found: str, accepted: AbstractSet[str], before: str) -> st
 
 
 def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> str:
+    if found == ")" and "$END" in accepted:
+        return "no `(` is open here"
     match = _LAST_WORD.search(before.rstrip()[-_LONGEST:])
     previous = match[1] if match else ""
     if accepted <= {"IN", "IN_FOLD"} and found.rstrip("~") in _PATTERN_OPERATORS:
