@@ -52,6 +52,9 @@ QUERIES = [
     ('any where child of [network where process.name == "curl"]', [[8]]),
     (f'sequence [network where descendant of {WRITER}] [file where descendant of {WRITER}]',
      [[5, 7]]),
+    (f'sequence [network where process.entity_id == "curl"] as event0 [any where '
+     f'process.parent.entity_id == event0.process.entity_id and descendant of {WRITER}]',
+     [[5, 8]]),
 ]  # fmt: skip
 
 

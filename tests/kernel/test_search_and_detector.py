@@ -15,6 +15,8 @@ from kestrel_framework.predicate import (
     Comparison,
     ComparisonOperator,
     Field,
+    Lineage,
+    LineageRelation,
     Literal,
     Predicate,
     StepField,
@@ -47,9 +49,9 @@ NUMBERS = st.integers(0, 2)
 
 
 @st.composite
-def conditions(draw: st.DrawFn, earlier: Sequence[int] = ()) -> Predicate:
+def conditions(draw: st.DrawFn, earlier: Sequence[int] = (), *, lineage: bool = True) -> Predicate:
     value = Literal(draw(NUMBERS))
-    choices = [
+    choices: list[Predicate] = [
         ALWAYS,
         Comparison(ComparisonOperator.EQUAL, Field("x"), value),
         negation(Comparison(ComparisonOperator.LESS, Field("x"), value)),
@@ -58,7 +60,10 @@ def conditions(draw: st.DrawFn, earlier: Sequence[int] = ()) -> Predicate:
             for number in earlier
         ),
     ]
-    return all_of(draw(st.lists(st.sampled_from(choices), max_size=1)))
+    if lineage:
+        relation = draw(st.sampled_from(list(LineageRelation)))
+        choices.append(Lineage(relation, draw(EVENT_TYPES), choices[1], Field("j"), Field("k")))
+    return all_of(draw(st.lists(st.sampled_from(choices), max_size=2)))
 
 
 @st.composite
@@ -116,7 +121,7 @@ def in_order(given_order: Sequence[Document]) -> list[Document]:
 @settings(max_examples=250, deadline=None)
 @given(
     bodies(),
-    st.lists(conditions([0, 1]), max_size=1),
+    st.lists(conditions([0, 1], lineage=False), max_size=1),
     st.lists(documents(), min_size=3, max_size=25),
     st.integers(1, 6),
 )
