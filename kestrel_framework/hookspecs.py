@@ -22,10 +22,11 @@ from kestrel_framework.interfaces import (
     RuleCompiler,
     StateStore,
 )
-from kestrel_framework.schema import EventType, FieldDefinition
 
 if TYPE_CHECKING:
     import click
+
+    from kestrel_framework.schema import EventType, FieldDefinition
 
 PROJECT: Final = "kestrel"
 ENTRY_POINT_GROUP: Final = "kestrel.plugins"

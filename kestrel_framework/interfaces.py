@@ -14,16 +14,19 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
-from kestrel_framework.action import ActionOutcome, ActionRequest
-from kestrel_framework.alert import Alert
-from kestrel_framework.event import EventBatch
-from kestrel_framework.rule import Condition, Rule, RuleSource
-from kestrel_framework.schema import FieldType, SchemaRegistry
-from kestrel_framework.values import Scalar
+if TYPE_CHECKING:
+    # What an interface only names is not imported with it, so that a plugin is told quickly
+    # what it can offer: `kestrel --help` imports every plugin.
+    from kestrel_framework.action import ActionOutcome, ActionRequest
+    from kestrel_framework.alert import Alert
+    from kestrel_framework.event import EventBatch
+    from kestrel_framework.rule import Condition, Rule, RuleSource
+    from kestrel_framework.schema import FieldType, SchemaRegistry
+    from kestrel_framework.values import Scalar
 
 # --- what every plugin is given ----------------------------------------------
 
@@ -216,10 +219,10 @@ class Missing(enum.Enum):
 
 MISSING: Final = Missing.MISSING
 
-FieldEntry: TypeAlias = Scalar | Mapping[str, object]
+FieldEntry: TypeAlias = "Scalar | Mapping[str, object]"
 """A value of a field; an object only where the field has no type or the type `object`."""
 
-FieldValue: TypeAlias = FieldEntry | tuple[FieldEntry, ...] | Missing
+FieldValue: TypeAlias = "FieldEntry | tuple[FieldEntry, ...] | Missing"
 """What a predicate sees of a field: one value, those of a list (also of one), or none.
 
 Values are brought to the type of the field: a date is nanoseconds since 1970.

@@ -9,8 +9,8 @@ import attrs
 from kestrel_framework._plugins.compatibility import check_plugin
 from kestrel_framework._plugins.discovery import FoundPlugin, find_plugins
 from kestrel_framework._plugins.faults import describe
+from kestrel_framework._plugins.hook_calls import read_commands
 from kestrel_framework._plugins.named_offers import NamedOffers
-from kestrel_framework._plugins.offers import read_commands
 from kestrel_framework.errors import PluginError
 from kestrel_framework.hookspecs import CommandOffer
 

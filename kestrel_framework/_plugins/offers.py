@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -13,7 +13,7 @@ from kestrel_framework._plugins.compatibility import (
     class_made_by,
     missing_members,
 )
-from kestrel_framework._plugins.faults import FaultBoundary, describe
+from kestrel_framework._plugins.faults import FaultBoundary
 from kestrel_framework._plugins.guarded_io import (
     GuardedAction,
     GuardedOutput,
@@ -21,8 +21,9 @@ from kestrel_framework._plugins.guarded_io import (
     GuardedStateStore,
 )
 from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
+from kestrel_framework._plugins.hook_calls import call_hook, kind_of, named_in, read_commands
 from kestrel_framework.errors import PluginError
-from kestrel_framework.hookspecs import CommandOffer, CommandOffers, SchemaExtension
+from kestrel_framework.hookspecs import CommandOffers, SchemaExtension
 from kestrel_framework.interfaces import (
     ActionExecutor,
     EventSource,
@@ -107,7 +108,6 @@ INTERFACES: Final[tuple[Interface[Any], ...]] = (
     STATE_STORES,
 )
 SCHEMA_HOOK: Final = "kestrel_schema"
-COMMANDS_HOOK: Final = "kestrel_cli_commands"
 
 
 @attrs.frozen
@@ -136,62 +136,30 @@ def read_offers(plugin: CheckedPlugin) -> PluginOffers:
     for interface in INTERFACES:
         hook = plugin.hooks.get(interface.hook)
         if hook is not None:
-            returned = _called(plugin.name, interface.hook, hook)
+            returned = call_hook(plugin.name, interface.hook, hook)
             offers[interface.hook] = _checked_offers(plugin.name, interface, returned)
     return PluginOffers(offers, _schema_extension(plugin), read_commands(plugin))
-
-
-def read_commands(plugin: CheckedPlugin) -> CommandOffers:
-    """Ask one plugin for its commands, and for nothing else.
-
-    Raises:
-        PluginError: its hook raises, or returns something else than offers of commands.
-    """
-    hook = plugin.hooks.get(COMMANDS_HOOK)
-    if hook is None:
-        return {}
-    returned = _called(plugin.name, COMMANDS_HOOK, hook)
-    checked = {}
-    for name, offer in _named(plugin.name, COMMANDS_HOOK, returned):
-        if not isinstance(offer, CommandOffer):
-            problem = f"the command `{name}` is {_kind(offer)}, not a CommandOffer(load, summary)"
-            raise PluginError(plugin.name, problem)
-        if not callable(offer.load) or not isinstance(offer.summary, str):
-            problem = f"the command `{name}` has a `load` that cannot be called, or no summary"
-            raise PluginError(plugin.name, problem)
-        checked[name] = offer
-    return checked
 
 
 def _schema_extension(plugin: CheckedPlugin) -> SchemaExtension:
     hook = plugin.hooks.get(SCHEMA_HOOK)
     if hook is None:
         return SchemaExtension()
-    returned = _called(plugin.name, SCHEMA_HOOK, hook)
+    returned = call_hook(plugin.name, SCHEMA_HOOK, hook)
     if not isinstance(returned, SchemaExtension):
-        problem = f"`{SCHEMA_HOOK}` returned {_kind(returned)}, not a SchemaExtension"
+        problem = f"`{SCHEMA_HOOK}` returned {kind_of(returned)}, not a SchemaExtension"
         raise PluginError(plugin.name, problem, operation=SCHEMA_HOOK)
     return returned
-
-
-def _called(name: str, hook: str, function: Callable[[], object]) -> object:
-    try:
-        return function()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as raised:
-        problem = f"`{hook}` failed: {describe(raised)}"
-        raise PluginError(name, problem, operation=hook) from raised
 
 
 def _checked_offers(
     plugin: str, interface: Interface[Any], returned: object
 ) -> dict[str, Offer[Any, Any]]:
     checked = {}
-    for name, offer in _named(plugin, interface.hook, returned):
+    for name, offer in named_in(plugin, interface.hook, returned):
         what = f"the {interface.noun} `{name}`"
         if not isinstance(offer, Offer):
-            raise PluginError(plugin, f"{what} is {_kind(offer)}, not an Offer(factory, config)")
+            raise PluginError(plugin, f"{what} is {kind_of(offer)}, not an Offer(factory, config)")
         if not callable(offer.factory):
             raise PluginError(plugin, f"{what} has a factory that cannot be called")
         if not (inspect.isclass(offer.config) and attrs.has(offer.config)):
@@ -201,15 +169,6 @@ def _checked_offers(
             refuse_incomplete(plugin, interface, name, made)
         checked[name] = offer
     return checked
-
-
-def _named(plugin: str, hook: str, returned: object) -> Iterator[tuple[str, object]]:
-    if not isinstance(returned, Mapping):
-        raise PluginError(plugin, f"`{hook}` returned {_kind(returned)}, not a mapping of offers")
-    for name, offer in returned.items():
-        if not isinstance(name, str) or not name or ":" in name:
-            raise PluginError(plugin, f"`{hook}` offers the name {name!r}; a name has no `:`")
-        yield name, offer
 
 
 def refuse_incomplete(plugin: str, interface: Interface[Any], name: str, candidate: object) -> None:
@@ -231,7 +190,3 @@ def refuse_incomplete(plugin: str, interface: Interface[Any], name: str, candida
     if candidate.language != name:
         problem = f"the rule language `{name}` has a compiler for `{candidate.language}`"
         raise PluginError(plugin, problem)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
