@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,10 @@ from kestrel_framework.rule import (
     errors_in,
 )
 from kestrel_framework.schema import SchemaRegistry
+
+sys.path.append(
+    str(Path(__file__).parent)
+)  # for the package `eql_fuzzing`, wherever this folder is
 
 
 def compiled(text: str, *, schema: SchemaRegistry | None = None, **options: str) -> Rule:
