@@ -19,18 +19,19 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 import pytest
 
 from kestrel_eql import EqlCompiler
+from kestrel_framework import Detector
 from kestrel_framework import predicate as tree
 from kestrel_framework.errors import RuleError, Severity, SourceLocation
 from kestrel_framework.event import Document
 from kestrel_framework.interpreter import values_of
-from kestrel_framework.query import search
-from kestrel_framework.rule import Rule, RuleMetadata, RuleSource, errors_in
+from kestrel_framework.query import SearchResult, search
+from kestrel_framework.rule import Rule, RuleMetadata, RuleSet, RuleSource, SampleRule, errors_in
 from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "eql.md"
@@ -40,6 +41,8 @@ NOTHING_KNOWN: Final = SchemaRegistry()
 TABLES: Final = ("expression", "condition", "rule", "in a condition", "endgame")
 START: Final = datetime.datetime(2026, 5, 4, 10, tzinfo=datetime.UTC)
 SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Found: TypeAlias = list[tuple[int | None, ...]]
 
 _FENCE: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EVENT: Final = re.compile(
@@ -203,10 +206,31 @@ def number_of(event: Document | None) -> int | None:
     return int(example["number"])
 
 
+def numbers_in(result: SearchResult) -> tuple[int | None, ...]:
+    return tuple(number_of(event) for event in result.events)
+
+
+def detected(rule: Rule, documents: list[Document], schema: SchemaRegistry) -> Found:
+    """Return what a detector finds in the events of an example, which it takes in order."""
+    ordered = sorted(documents, key=lambda event: str(event["@timestamp"]))
+    detector = Detector(RuleSet([rule]), schema=schema)
+    return sorted(
+        (
+            tuple(
+                None if item is None else number_of(ordered[item.identity.offset])
+                for item in alert.evidence
+            )
+            for alert in [*detector.feed(ordered), *detector.finish()]
+        ),
+        key=str,
+    )
+
+
 def run(example: Example, rule: Rule) -> None:
+    """Search the events of an example; rules for streams go to a detector, too."""
     assert example.events is not None
     documents: list[Document] = []
-    wanted: set[int] = set()
+    wanted: list[int] = []
     results: list[str] = []
     for line in example.events.text.splitlines():
         if line.startswith("=> "):
@@ -217,18 +241,18 @@ def run(example: Example, rule: Rule) -> None:
         number = len(documents) + 1
         assert found["label"] in ("yes", "no", str(number)), line
         if found["label"] == "yes":
-            wanted.add(number)
+            wanted.append(number)
         seconds = float(found["time"]) * SECONDS[found["unit"]] if found["time"] else number - 1
         category = found["category"] or usual_category(rule)
         documents.append(document(json.loads(found["fields"]), number, seconds, category))
     assert documents
+    assert results or wanted
+    results = results or [str(number) for number in wanted]
     got = search(rule, documents, schema=example.schema, size=None)
-    if not results:
-        assert {number_of(result.events[0]) for result in got} == wanted
-        return
+    if not rule.streaming_problem and not isinstance(rule.body, SampleRule):
+        assert detected(rule, documents, example.schema) == sorted(map(numbers_in, got), key=str)
     if results == ["nothing"]:
-        assert got == []
-        return
+        results = []
     assert len(got) == len(results), got
     for result, shown in zip(got, results, strict=True):
         if shown.startswith("{"):
@@ -236,8 +260,8 @@ def run(example: Example, rule: Rule) -> None:
             assert first is not None
             assert {name: first.get(name) for name in json.loads(shown)} == json.loads(shown)
         else:
-            numbers = [None if word == "-" else int(word) for word in shown.split()]
-            assert [number_of(event) for event in result.events] == numbers
+            numbers = tuple(None if word == "-" else int(word) for word in shown.split())
+            assert numbers_in(result) == numbers
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
