@@ -110,7 +110,7 @@ class QueryCommand:
         ]  # fmt: skip
         if mode is not CaseMode.OF_THE_DIALECT:
             arguments.append(f"--case-{mode.value}")
-        running = self._process.submit(_run, [*arguments, "--", case.query])
+        running = self._process.submit(_run, [*arguments, "--", case.query], self._folder)
         output, problem = running.result(timeout=_SECONDS)
         assert not problem, problem
         lines = [json.loads(line) for line in output.splitlines()]
@@ -137,9 +137,12 @@ class QueryCommand:
         return self._files[events]
 
 
-def _run(arguments: Sequence[str]) -> tuple[str, str]:
+def _run(arguments: Sequence[str], cache: Path) -> tuple[str, str]:
     """Return what `kestrel` writes to standard output, and what went wrong, if anything did."""
-    environment = {name: None for name in os.environ if name.startswith("KESTREL_")}
+    environment: dict[str, str | None] = {
+        name: None for name in os.environ if name.startswith("KESTREL_")
+    }
+    environment["XDG_CACHE_HOME"] = str(cache)
     result = CliRunner(env=environment).invoke(kestrel, arguments, standalone_mode=False)
     problem = "" if result.exception is None else str(result.exception)
     if not problem and result.return_value != 0:
