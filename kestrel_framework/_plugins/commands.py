@@ -36,7 +36,7 @@ def find_commands(
     """
     commands: list[PluginCommand] = []
     broken: dict[str, str] = {}
-    for found in find_plugins(allow=allow, deny=deny, builtin=False):
+    for found in find_plugins(builtin=False, origins=False, allow=allow, deny=deny):
         if found.denied:
             continue
         try:

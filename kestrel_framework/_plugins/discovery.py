@@ -46,6 +46,7 @@ def find_plugins(
     *,
     discover: bool = True,
     builtin: bool = True,
+    origins: bool = True,
     allow: Collection[str] | None = None,
     deny: Collection[str] = (),
 ) -> list[FoundPlugin]:
@@ -60,6 +61,7 @@ def find_plugins(
             is listed once, under its installed name.
         discover: Whether to look for installed plugins.
         builtin: Whether the kernel's own plugin is wanted.
+        origins: Whether it is to be read which distributions they are from; that takes a while.
         allow: The installed plugins that may be loaded, or None for all of them.
             Naming one here makes it required.
         deny: Plugins that are not loaded, whatever else is said.
@@ -67,7 +69,8 @@ def find_plugins(
     found: dict[str, FoundPlugin] = {}
     entry_points = [*([BUILTIN] if builtin else ()), *(_installed() if discover else ())]
     for entry_point in entry_points:
-        found_plugin = _loaded(entry_point, allow, deny)
+        origin = _origin(entry_point) if origins else ("", "")
+        found_plugin = _loaded(entry_point, origin, allow, deny)
         _add(found, found_plugin)
     for plugin in plugins:
         same = next((f for f in found.values() if f.plugin is plugin), None)
@@ -96,15 +99,16 @@ def _installed() -> Iterator[EntryPoint]:
 
 
 def _loaded(
-    entry_point: EntryPoint, allow: Collection[str] | None, deny: Collection[str]
+    entry_point: EntryPoint,
+    origin: tuple[str, str],
+    allow: Collection[str] | None,
+    deny: Collection[str],
 ) -> FoundPlugin:
     name = entry_point.name
-    distribution, version = _origin(entry_point)
     builtin = entry_point is BUILTIN
     found = FoundPlugin(
         name,
-        distribution,
-        version,
+        *origin,
         required=builtin or (allow is not None and name in allow),
     )
     if name in deny or not (builtin or allow is None or name in allow):
