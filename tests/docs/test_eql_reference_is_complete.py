@@ -14,6 +14,7 @@ import pytest
 import kestrel_eql
 from kestrel_eql import Dialect, EqlCompiler
 from kestrel_eql.expectations import KEYWORDS
+from kestrel_eql.foreign_words import FOREIGN_WORDS
 from kestrel_eql.functions import FUNCTIONS
 from kestrel_framework.errors import RuleError, SourceLocation
 from kestrel_framework.rule import Rule, RuleMetadata, RuleSource, errors_in
@@ -218,6 +219,21 @@ def messages_in(path: Path) -> Iterator[tuple[str, str]]:
             pattern = pattern_of(part) if wanted and isinstance(part, ast.expr) else ""
             if len(pattern.replace(".*", "")) >= SHORTEST_MESSAGE:
                 yield f"{path.name}:{node.lineno}", pattern
+
+
+def test_the_page_has_every_word_of_other_languages() -> None:
+    rows = [
+        (cell.strip("`").replace("\\|", "|"), remedy.replace("\\|", "|"))
+        for cell, remedy in rows_under("Words of other languages", "word")
+    ]
+    assert dict(rows) == FOREIGN_WORDS
+
+
+@pytest.mark.parametrize("word", FOREIGN_WORDS)
+def test_a_word_of_another_language_is_met_with_its_remedy(word: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        compiled(f"any where process.name {word} user.name")
+    assert raised.value.problem == f"unexpected `{word}`: {FOREIGN_WORDS[word]}"
 
 
 def test_every_message_of_the_compiler_is_on_the_page() -> None:

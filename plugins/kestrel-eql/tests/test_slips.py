@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from kestrel_eql.foreign_words import hint_of_function
 from kestrel_eql.parser import parse
-from kestrel_eql.slips import hint_of_function
 from kestrel_framework.errors import RuleError
 from kestrel_framework.rule import Rule
 from kestrel_framework.schema import SchemaRegistry
@@ -34,6 +34,20 @@ from kestrel_framework.schema import SchemaRegistry
         ("any where a[-1] == 1", "a position is a whole number from 0"),
         ("any where a\u00a0== 1", "delete this character, which cannot be seen"),
         ("any where a == 1)", "no `(` is open here"),
+        ("process, network where a", "there is one category"),
+        ("process or network where a", "there is one category"),
+        ("* where a", "every event is `any where`"),
+        ("any where a : *b*", 'a pattern is a text in quotes: `"*text*"`'),
+        ('any where a startsWith "b"', 'write `startsWith(field, "text")`'),
+        ("any where a & b", "unexpected `&`: write `and`"),
+        ("any where a limit 10", "write `| head 10`"),
+        ("any where a until [any where b]", "only sequences have `until`"),
+        ("any where a with maxspan=1m", "only sequences have `with`"),
+        ("any where process descendant of [any where b]", "it stands without a field"),
+        ("sequence by with maxspan=1m [any where b]", "`by` needs a key"),
+        ("sequence by a [any where b]{3}", "write `with runs=3`"),
+        ("sequence [any where b] with runs=2 by a", "the order is `[...] by key with runs=3"),
+        ("sequence [any where b] as c with runs=2", "the order is `[...] by key with runs=3"),
         ("[any where b] [any where b]", "several events are a `sequence`"),
         ("any where child of (any where b)", "an event stands in `[...]`"),
         ("sequence by a any where b, any where c", "an event stands in `[...]`"),
@@ -79,6 +93,16 @@ def test_a_step_that_nobody_has_named_is_no_misspelt_field(compiled: Callable[..
     text = "sequence with maxspan=1s [any where true] [any where event0.process.pid == process.pid]"
     (warning,) = compiled(text, schema=SchemaRegistry.ecs()).warnings
     assert warning.problem == "no step before is called `event0`; add `as event0` to one"
+
+
+def test_a_text_without_quotes_is_recognised(compiled: Callable[..., Rule]) -> None:
+    (warning,) = compiled("any where process.name == curl", schema=SchemaRegistry.ecs()).warnings
+    assert warning.problem == 'unknown field `curl`; a text stands in quotes: `"curl"`'
+
+
+def test_patterns_are_not_joined_with_or(refused: Callable[..., list[RuleError]]) -> None:
+    (error,) = refused('any where process.name : ("a" or "b")')
+    assert error.problem == "patterns in a list are separated by `,`"
 
 
 def test_null_of_other_languages_is_recognised(compiled: Callable[..., Rule]) -> None:

@@ -38,6 +38,8 @@ _ORDER: Final = {
 
 MAX_REGEX_SIZE: Final = 200_000
 """How many instructions the regular expressions of a rule may take together."""
+_LEAST_REGEX_SIZE: Final = 200
+"""What a regular expression counts at least, since many small ones cost as much as a large one."""
 
 _FLOORING: Final = {"/": "floor /", "%": "floor %"}
 _RELATIONS: Final = frozenset(relation.value for relation in tree.LineageRelation)
@@ -321,6 +323,8 @@ class ExpressionLowering:
         return Truths.leaf(tree.Regex(value, tuple(dict.fromkeys(patterns)), fold), (value,))
 
     def _pattern(self, node: syntax.Expression) -> str:
+        if isinstance(node, (syntax.And, syntax.Or)):
+            raise self.names.refuse("patterns in a list are separated by `,`", node)
         if not isinstance(node, syntax.Literal) or node.value is None:
             raise self.names.refuse("a pattern must be a text in quotes", node)
         if isinstance(node.value, str):
@@ -335,10 +339,19 @@ class ExpressionLowering:
         Raises:
             Refused: a pattern is too large.
         """
+        for pattern in patterns:
+            if "?" in pattern:  # which makes it a regular expression
+                self._count_regex(len(pattern), node)
         try:
             return endgame_wildcard(value, patterns, fold=self.settings.fold)
         except ValueError:
             raise self.names.refuse("the pattern is too large", node) from None
+
+    def _count_regex(self, instructions: int, node: syntax.Expression) -> None:
+        self._regex_size += max(instructions, _LEAST_REGEX_SIZE)
+        if self._regex_size > MAX_REGEX_SIZE:
+            problem = "the rule has too many regular expressions, or too large ones"
+            raise self.names.refuse(problem, node)
 
     def regex(self, text: str, node: syntax.Expression, *, fold: bool) -> str:
         """Return a regular expression in the kernel's syntax.
@@ -351,15 +364,12 @@ class ExpressionLowering:
             pattern = text
             if not self.settings.endgame:
                 pattern = from_lucene(text, lambda sentence: remarks.setdefault(sentence))
-            if self._regex_size <= MAX_REGEX_SIZE:
-                self._regex_size += regex_size(pattern, fold=fold)
+            # Beyond the limit none is compiled any more: that would take the longest.
+            known = self._regex_size <= MAX_REGEX_SIZE
+            instructions = regex_size(pattern, fold=fold) if known else 0
         except ValueError as error:
             raise self.names.refuse(str(error), node) from None
-        if self._regex_size > MAX_REGEX_SIZE:
-            problem = (
-                "the regular expressions of the rule are too large; write shorter or fewer ones"
-            )
-            raise self.names.refuse(problem, node)
+        self._count_regex(instructions, node)
         for sentence in remarks:
             self.problems.warn(f"in this regular expression, {sentence}", node.position)
         return pattern

@@ -10,9 +10,9 @@ import attrs
 
 from kestrel_eql import syntax
 from kestrel_eql.dialect import Dialect
+from kestrel_eql.foreign_words import hint_of_function
 from kestrel_eql.kinds import kind_test
 from kestrel_eql.patterns import endgame_match, matching_where_a_text_begins
-from kestrel_eql.slips import hint_of_function
 from kestrel_eql.truths import NOTHING, Truths, null_test
 from kestrel_framework import predicate as tree
 from kestrel_framework.functions import FUNCTIONS as KERNEL_FUNCTIONS

@@ -4,67 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from kestrel_eql.expectations import KEYWORDS, expected_words
+from kestrel_eql.foreign_words import FOREIGN_WORDS
 
 _OPERATOR_RUN: Final = re.compile(r"[=!<>&|~:]+")
 _WORD: Final = re.compile(r"[A-Za-z_@$][A-Za-z0-9_.]*|[^\w\s]|\w+")
 _QUOTED: Final = re.compile(r'\??"(?:[^"\\\r\n]|\\.)*"|\??\'(?:[^\'\\\r\n]|\\.)*\'')
 _LAST_WORD: Final = re.compile(r"([A-Za-z]+~?)$")
+_WITH: Final = re.compile(r"(,|\bby)\s+with\s*$")
 _UNTIL: Final = re.compile(r"\buntil\b")
 _PARTS_OF_ADDRESS: Final = re.compile(r"[0-9]\.[0-9]+$")
 _LONGEST: Final = 40
 _INVISIBLE: Final = "U+"
 
-_FOREIGN: Final = {
-    "&&": "write `and`",
-    "||": "write `or`",
-    "!": "write `not`",
-    "<>": "write `!=`",
-    "===": "write `==`",
-    "!==": "write `!=`",
-    "=>": "write `>=`",
-    "=<": "write `<=`",
-    "=~": "write `:` or `regex~`",
-    "!~": "write `not field regex~ pattern`",
-    "!:": "write `not field : pattern`",
-    ":~": "write `:`, which disregards case",
-    "==~": "write `:`, which disregards case",
-    "contains": 'write `field : "*text*"`',
-    "matches": "write `regex`",
-    "is": "write `==`, and `!=` for `is not`",
-    "between": "write `field >= 1 and field <= 9`",
-    "#": "a comment begins with `//`",
-    ";": "leave it out, a rule just ends",
-    "{": "a list stands in `(...)`",
-    "“": 'texts stand in straight quotes: `"..."`',
-    "”": 'texts stand in straight quotes: `"..."`',
-    "‘": 'texts stand in straight quotes: `"..."`',
-    "’": 'texts stand in straight quotes: `"..."`',
-    "–": "write `-`",
-    "—": "write `-`",
-}
-_NO_CASE: Final = "write `:`, or a function with `~`, to disregard case"
-_FOREIGN_FUNCTIONS: Final = {
-    "lower": _NO_CASE,
-    "lowercase": _NO_CASE,
-    "tolower": _NO_CASE,
-    "toupper": _NO_CASE,
-    "upper": _NO_CASE,
-    "contains": "write `stringContains(text, part)`",
-    "exists": "write `field != null`",
-    "isnotnull": "write `field != null`",
-    "isnull": "write `field == null`",
-    "now": "a rule knows no time but that of its events",
-    "count": "a step comes several times `with runs=3`",
-}
 _PATTERN_OPERATORS: Final = (":", "like", "regex")
+_BEFORE_PATTERNS: Final = (":", "like", "like~", "==")
 _COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=", "=")
 _LISTS: Final = ("in", "in~")
 _MANY_EVENTS: Final = ("sequence", "join", "sample")
+_SUFFIXES: Final = ("as", "by", "fork", "with")
+_RELATIONS: Final = ("descendant", "child", "event")
 
 
 def found_at(text: str, offset: int) -> tuple[str, int]:
@@ -74,7 +36,7 @@ def found_at(text: str, offset: int) -> tuple[str, int]:
     """
     for run in _OPERATOR_RUN.finditer(text, max(offset - 3, 0), offset + 4):
         if run.start() <= offset < run.end():
-            known = run[0] in _FOREIGN or run[0] in _COMPARISONS
+            known = run[0] in FOREIGN_WORDS or run[0] in _COMPARISONS
             return (run[0], run.start()) if known else (text[offset], offset)
     match = _QUOTED.match(text, offset) or _WORD.match(text, offset)
     found = match[0] if match else text[offset : offset + 1]
@@ -91,8 +53,8 @@ def unexpected(found: str, accepted: AbstractSet[str], before: str) -> str:
         accepted: The terminals that could have stood there.
         before: The text before it.
     """
-    foreign = _FOREIGN.get(found.lower())
-    if foreign is not None:
+    foreign = FOREIGN_WORDS.get(found.lower())
+    if foreign is not None and not (found == "{" and "LSQB" in accepted):
         return f"unexpected `{found}`: {foreign}"
     if found.startswith(_INVISIBLE):
         return f"unexpected `{found}`: delete this character, which cannot be seen"
@@ -101,27 +63,23 @@ def unexpected(found: str, accepted: AbstractSet[str], before: str) -> str:
     return f"{sentence}; {hint}" if hint else sentence
 
 
-def hint_of_function(name: str, known: Iterable[str]) -> str:
-    """Return what to add to the complaint about a function that does not exist.
-
-    Args:
-        name: As it is written.
-        known: The functions that exist.
-    """
-    foreign = _FOREIGN_FUNCTIONS.get(name.lower())
-    if foreign is not None:
-        return f"; {foreign}"
-    names = {function.lower(): function for function in known}
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean `{names[near[0]]}`?" if near else ""
-
-
 def _hint(found: str, accepted: AbstractSet[str], before: str) -> str:
     return (
-        _hint_of_comma(found, accepted, before)
+        _hint_of_category(found, accepted)
+        or _hint_of_comma(found, accepted, before)
         or _hint_of_sequence(found, accepted, before)
         or _hint_of_condition(found, accepted, before)
     )
+
+
+def _hint_of_category(found: str, accepted: AbstractSet[str]) -> str:
+    if accepted == {"WHERE"} and found in (",", "and", "or"):
+        return 'there is one category; several are `any where event.category in ("a", "b")`'
+    if "SEQUENCE" not in accepted:
+        return ""
+    if found == "[":
+        return "several events are a `sequence`, or a `sample`"
+    return "every event is `any where`" if found == "*" else ""
 
 
 def _hint_of_comma(found: str, accepted: AbstractSet[str], before: str) -> str:
@@ -138,23 +96,28 @@ def _hint_of_sequence(found: str, accepted: AbstractSet[str], before: str) -> st
     first = before.split(maxsplit=1)[0] if before.strip() else ""
     if first != first.lower() and first.lower() in _MANY_EVENTS:
         return f"key words are in lower case: `{first.lower()}`"
-    if found == "[" and "SEQUENCE" in accepted:
-        return "several events are a `sequence`, or a `sample`"
     if found in ("maxspan", "runs"):
-        comma = before.rstrip().endswith("with")
-        return "leave out the `,` before `with`" if comma else f"write `with {found}=...`"
+        written = _WITH.search(before[-_LONGEST:])
+        if written is None:
+            return f"write `with {found}=...`"
+        return "leave out the `,` before `with`" if written[1] == "," else "`by` needs a key"
     if found == "by":
         if "COMMA" in accepted:
             return "several keys are separated by `,`"
-        return (
-            "only sequences, their steps, and samples have `by`" if "LSQB" not in accepted else ""
-        )
+        if "LSQB" not in accepted:
+            return "only sequences, their steps, and samples have `by`"
     if found in ("with", "until") and first == "sample":
         return f"a sample has no `{found}`"
+    if found in ("with", "until") and first not in _MANY_EVENTS:
+        return f"only sequences have `{found}`"
     if found == "[" and "LSQB" not in accepted and _UNTIL.search(before):
         return "`until` comes last, after all steps"
     if "LSQB" not in accepted:
         return ""
+    if found == "{":
+        return "write `with runs=3`"
+    if found in _SUFFIXES and "UNTIL" in accepted:
+        return "the order is `[...] by key with runs=3 as name`"
     if found in ("and", "or", "then", "-"):
         return "leave it out, nothing stands between steps"
     if found == "not":
@@ -172,6 +135,8 @@ def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> s
         return f"`not` stands before the field: `not field {found} ...`"
     if previous == "not" and found[:1] in ('"', "'"):
         return "`not` stands before the field: `not field : ...`"
+    if found == "*" and before.rstrip().endswith(_BEFORE_PATTERNS):
+        return 'a pattern is a text in quotes: `"*text*"`'
     if accepted == {"LEFT"} and previous in _LISTS:
         return 'a list stands in brackets: `("a", "b")`'
     if before.rstrip().endswith("~") and accepted <= {"LPAR", "LEFT"}:
@@ -188,6 +153,8 @@ def _hint_of_condition(found: str, accepted: AbstractSet[str], before: str) -> s
         return ""
     if found == "[" and before[-1:].isalnum():
         return "a position is a whole number from 0: `field[0]`"
+    if found in _RELATIONS:
+        return f"it stands without a field: `{found} of [...]`"
     if previous in ("and", "or"):
         return f"`{previous}` stands between two conditions, and is read as a field here"
     if previous != previous.lower() and previous.lower() in KEYWORDS.values():
