@@ -187,6 +187,19 @@ def test_as_programs_of_their_own_through_pipes() -> None:
         assert process.wait(30) == 0
 
 
+@pytest.mark.parametrize("command", ["format", "parse -"])
+def test_a_closed_standard_input_and_a_full_output(command: str) -> None:
+    program = f"{sys.executable} -m kestrel_framework.cli eql {command}"
+    for line, problem in (
+        (f"{program} <&-", "standard input: is closed"),
+        (f"echo any where a | {program} >/dev/full", "No space left on device"),
+    ):
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert problem in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 # --- format: files -----------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.rule_file_formatter import format_rule_file
 from kestrel_eql.rule_paths import read_file, replace_file, rule_paths
 from kestrel_eql.syntax_report import SyntaxReport
+from kestrel_eql.toml_text import MAX_FILE_BYTES
 from kestrel_framework.cli.exit_codes import ExitCode, code_for
 from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.messages import print_error, printable
@@ -101,8 +102,10 @@ def _dialect(name: str, source: RuleSource) -> Dialect:
 
 
 def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise InputError(f"{_STDIN}: is closed")
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{_STDIN}: cannot be read: {error}") from error
 
@@ -206,7 +209,4 @@ def _lines(content: bytes) -> list[str]:
 
 
 def _stdin_is_terminal() -> bool:
-    try:
-        return sys.stdin.isatty()
-    except (OSError, ValueError, AttributeError):
-        return False
+    return sys.stdin is not None and sys.stdin.isatty()
