@@ -142,6 +142,8 @@ def test_the_wildcard_of_other_languages_is_told_of(
     assert warning.problem == "`%` in a pattern stands for itself; any text is `*`"
 
 
-@pytest.mark.parametrize("condition", ['like "%TEMP%*"', ': "50%off"', '== "%curl%"'])
+@pytest.mark.parametrize(
+    "condition", ['like "%TEMP%\\\\a"', 'like "%TEMP%*"', ': "50%off"', '== "%curl%"']
+)
 def test_a_percent_sign_may_be_meant(compiled: Callable[..., Rule], condition: str) -> None:
     assert compiled(f"any where process.name {condition}").warnings == ()

@@ -320,7 +320,7 @@ class Names:
             self._suggestions += 1
             near = schema.nearest_field(path)
         problem = f"unknown field `{path}`" + (f"; did you mean `{near}`?" if near else "")
-        if near is None and len(parts) == 1 and not self._settings.endgame:
+        if near is None and path.isidentifier() and not self._settings.endgame:
             problem += f'; a text stands in quotes: `"{path}"`'
         if len(parts) > 1 and _USUAL_STEP.fullmatch(str(parts[0])):
             problem = f"no step before is called `{parts[0]}`; add `as {parts[0]}` to one"

@@ -18,6 +18,8 @@ _ESCAPED: Final[Mapping[str, str]] = {
     "\b": "`\\b` is a backspace",
     "\f": "`\\f` is a form feed",
 }
+_SQL_PATTERN: Final = re.compile(r"%[^%*]+%?|[^%*]+%")
+"""Has `%` at its ends only: environment variables have it inside."""
 _DAMAGED_PATH: Final = re.compile(
     r"(?:\b[A-Za-z]:|\\[^\t\n\r\b\f\\]*)(?P<first>[\t\n\r\b\f])|(?P<second>[\t\n\r\b\f])[^\\]*\\"
 )
@@ -73,9 +75,7 @@ def remark_on_percent_signs(patterns: Sequence[syntax.Expression], problems: Pro
     """Warn of patterns with the wildcard of SQL, such as `"%text%"`."""
     for pattern in patterns:
         match pattern:
-            case syntax.Literal(value=str() as text) if "*" not in text and (
-                text.startswith("%") or text.endswith("%")
-            ):
+            case syntax.Literal(value=str() as text) if _SQL_PATTERN.fullmatch(text):
                 problem = "`%` in a pattern stands for itself; any text is `*`"
                 problems.warn(problem, pattern.position)
 
