@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from kestrel_eql import EqlCompiler, EqlConfig, compile_cache
 from kestrel_eql.parser import parse_into
 from kestrel_framework.errors import RuleError, SourceLocation
+from kestrel_framework.interfaces import RuleFile
 from kestrel_framework.rule import Rule, RuleMetadata, RuleSource
 from kestrel_framework.rule_loading import iter_rule_files
 from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
@@ -172,6 +173,59 @@ def test_public_rules_come_out_the_same() -> None:
     assert len(kept) > 1000
     for source, expected in kept:
         assert described(finding.compile(source, schema)) == expected
+
+
+# --- files ------------------------------------------------------------------------------
+
+TOML = b"""
+[metadata]
+day = 2026-01-02
+numbers = [1, 2.5, true]
+[rule]
+rule_id = "r"
+name = "A rule"
+severity = "high"
+tags = ["a"]
+query = '''
+any where true
+'''
+[[rule.threat]]
+tactic = {id = "TA0001", name = "t"}
+"""
+EQL = b'/*\nid = "e"\ndialect = "endgame"\n*/\n any where true'
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [("a/b.toml", TOML), ("b.eql", EQL), ("c.eql", b"any where true")]
+)
+def test_what_was_read_from_a_file_is_found_again(
+    path: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule_file = RuleFile(path, content)
+    expected = list(EqlCompiler().read(rule_file))
+    assert list(EqlCompiler(cache=True).read(rule_file)) == expected
+    moved = list(EqlCompiler(cache=True).read(RuleFile(f"x/{path}", content)))
+    assert moved[0].location.path == f"x/{path}"
+    for name in ("read_rule_toml", "read_eql_file"):
+        monkeypatch.setattr(f"kestrel_eql.compiler.{name}", lambda file: pytest.fail("read again"))
+    found = list(EqlCompiler(cache=True).read(rule_file))
+    assert found == expected
+    assert found[0].metadata.extra == expected[0].metadata.extra
+    assert repr(found) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "content", [TOML.replace(b"[1,", b"[%d," % 10**30), b"[other]", b"[rule]\nname = 1"]
+)
+def test_what_cannot_be_kept_is_read_every_time(content: bytes) -> None:
+    def read(eql: EqlCompiler) -> object:
+        try:
+            return list(eql.read(RuleFile("a.toml", content)))
+        except ExceptionGroup as errors:
+            return str(errors.exceptions)
+
+    outcomes = [read(EqlCompiler(cache=cache)) for cache in (False, True, True)]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
 # --- when it is used ------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Compiled rules, kept from one process to the next.
+"""Rules that were read and compiled, kept from one process to the next.
 
 A rule is found again by everything that decides what it compiles to: its text, the dialect, the
-schema, and the source of this compiler and of the kernel. What is found is the same as
-compiling again would give. Rules with errors are not kept.
+schema, and the source of this compiler and of the kernel; what was read from a file, by the file's
+name and content. What is found is the same as reading and compiling again would give. What
+has errors is not kept.
 
 The cache may fail in any way, and is then not used: it never fails a rule. It lies in the
 private folder of the plugin, and decides what rules mean; so it is used only where nobody
@@ -19,7 +20,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +32,8 @@ import msgspec
 
 from kestrel_eql.cache_folder import private_cache_folder
 from kestrel_eql.dialect import Settings
-from kestrel_framework.rule import Pipe, RuleBody
+from kestrel_framework.interfaces import RuleFile
+from kestrel_framework.rule import Pipe, RuleBody, RuleSource
 from kestrel_framework.rule_encoding import decode_body, decode_pipes, encode_body, encode_pipes
 from kestrel_framework.schema import SchemaRegistry
 
@@ -61,7 +63,8 @@ _PRAGMAS: Final = (
     "trusted_schema = OFF",
     "cell_size_check = ON",
 )
-_CONTENT: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes, tuple[tuple[str, int], ...]])
+_COMPILED: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes, tuple[tuple[str, int], ...]])
+_SOURCES: Final = msgspec.msgpack.Decoder(list[RuleSource])
 
 _T = TypeVar("_T")
 
@@ -91,33 +94,58 @@ class CompileCache:
 
     def find(self, text: str, settings: Settings, schema: SchemaRegistry) -> CompiledText | None:
         """Return what `keep` was given for a text, perhaps in another process, if it is there."""
-        key = _key(text, settings, schema)
-
-        def found(connection: sqlite3.Connection) -> CompiledText | None:
-            select = "SELECT digest, content, week FROM entries WHERE key = ?"
-            row = connection.execute(select, (key,)).fetchone()
-            if row is None:
-                return None
-            if row[2] != _week():
-                update = "UPDATE entries SET week = ? WHERE key = ?"
-                connection.execute(update, (_week(), key))
-            return _decoded(key, row[0], row[1])
-
-        return self._with_file(found)
+        content = self._find(_key_of_text(text, settings, schema))
+        if content is None:
+            return None
+        try:
+            body, pipes, remarks = _COMPILED.decode(content)
+            return CompiledText(decode_body(body), decode_pipes(pipes), remarks)
+        except (msgspec.MsgspecError, ValueError):
+            return None
 
     def keep(
         self, text: str, settings: Settings, schema: SchemaRegistry, compiled: CompiledText
     ) -> None:
         """Keep what a text was compiled to, unless it is too large."""
+        with contextlib.suppress(ValueError):
+            content = (encode_body(compiled.body), encode_pipes(compiled.pipes), compiled.remarks)
+            key = _key_of_text(text, settings, schema)
+            self._keep(key, msgspec.msgpack.encode(content))
+
+    def find_sources(self, file: RuleFile) -> Sequence[RuleSource] | None:
+        """Return what `keep_sources` was given for a file, if it is there."""
+        content = self._find(_key_of_file(file))
         try:
-            content = msgspec.msgpack.encode(
-                (encode_body(compiled.body), encode_pipes(compiled.pipes), compiled.remarks)
-            )
-        except ValueError:
-            return
+            return None if content is None else _SOURCES.decode(content)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+
+    def keep_sources(self, file: RuleFile, sources: Sequence[RuleSource]) -> None:
+        """Keep the rules that were read from a file, unless they are too large."""
+        with contextlib.suppress(ValueError, OverflowError, TypeError):
+            self._keep(_key_of_file(file), msgspec.msgpack.encode(sources))
+
+    def close(self) -> None:
+        """Close the file; the cache finds and keeps nothing any more."""
+        with self._lock:
+            self._stop()
+
+    def _find(self, key: bytes) -> bytes | None:
+        def found(connection: sqlite3.Connection) -> bytes | None:
+            select = "SELECT digest, content, week FROM entries WHERE key = ?"
+            digest, content, week = connection.execute(select, (key,)).fetchone() or (None,) * 3
+            if not isinstance(content, bytes) or digest != _digest(key, content):
+                return None
+            if week != _week():
+                update = "UPDATE entries SET week = ? WHERE key = ?"
+                connection.execute(update, (_week(), key))
+            return content
+
+        return self._with_file(found)
+
+    def _keep(self, key: bytes, content: bytes) -> None:
         if len(content) > MAX_ENTRY_BYTES:
             return
-        key = _key(text, settings, schema)
         entry = (key, _digest(key, content), content, _week())
 
         def kept(connection: sqlite3.Connection) -> None:
@@ -131,11 +159,6 @@ class CompileCache:
                 connection.execute(insert, entry)
 
         self._with_file(kept)
-
-    def close(self) -> None:
-        """Close the file; the cache finds and keeps nothing any more."""
-        with self._lock:
-            self._stop()
 
     def _with_file(self, use: Callable[[sqlite3.Connection], _T]) -> _T | None:
         if os.getpid() != self._process:
@@ -195,19 +218,16 @@ class CompileCache:
                 self._path.unlink()
 
 
-def _decoded(key: bytes, digest: object, content: object) -> CompiledText | None:
-    if not isinstance(content, bytes) or digest != _digest(key, content):
-        return None
-    try:
-        body, pipes, remarks = _CONTENT.decode(content)
-        return CompiledText(decode_body(body), decode_pipes(pipes), remarks)
-    except (msgspec.MsgspecError, ValueError):
-        return None
+def _key_of_text(text: str, settings: Settings, schema: SchemaRegistry) -> bytes:
+    return _key("text", schema.fingerprint, settings.dialect.value, settings.fold, text)
 
 
-def _key(text: str, settings: Settings, schema: SchemaRegistry) -> bytes:
-    parts = (_origin(), schema.fingerprint, settings.dialect.value, settings.fold, text)
-    return hashlib.sha256(repr(parts).encode()).digest()
+def _key_of_file(file: RuleFile) -> bytes:
+    return _key("file", file.path, file.content)
+
+
+def _key(*parts: str | bool | bytes) -> bytes:
+    return hashlib.sha256(repr((_origin(), *parts)).encode()).digest()
 
 
 def _digest(key: bytes, content: bytes) -> bytes:

@@ -75,9 +75,13 @@ class EqlCompiler:
         Raises:
             RuleError: the file cannot be understood; or an `ExceptionGroup` of them.
         """
-        if file.path.lower().endswith(".toml"):
-            return read_rule_toml(file)
-        return [read_eql_file(file)]
+        sources = None if self._kept is None else self._kept.find_sources(file)
+        if sources is None:
+            is_toml = file.path.lower().endswith(".toml")
+            sources = read_rule_toml(file) if is_toml else [read_eql_file(file)]
+            if self._kept is not None:
+                self._kept.keep_sources(file, sources)
+        return sources
 
     def compile(self, source: RuleSource, schema: SchemaRegistry) -> Rule:
         """Return the compiled rule.

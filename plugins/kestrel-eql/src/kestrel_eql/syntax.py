@@ -243,6 +243,9 @@ class Query:
 
 def dotted(parts: Sequence[str | int]) -> str:
     """Return a path as it is written: names joined by dots, indexes in brackets."""
+    names = [part for part in parts if isinstance(part, str)]
+    if len(names) == len(parts):
+        return ".".join(names)
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".")
 
