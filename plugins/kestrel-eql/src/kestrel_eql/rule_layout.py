@@ -18,23 +18,31 @@ _OPERATORS: Final = frozenset(
      "NOT", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT"}
 )  # fmt: skip
 _CLAUSES: Final = frozenset({"BY", "WITH", "AS", "FORK"})
+_OPENING: Final = ("(", "[")
 _SEVERAL_EVENTS: Final = ("SEQUENCE", "JOIN", "SAMPLE")
 
 
 @attrs.frozen(eq=False)
-class Phrase:
-    """What has neither `and`, `or` nor a comma outside of brackets.
+class Part:
+    """What a phrase can begin a line with, and all up to the next such place.
 
     Attributes:
         start, end: Its pieces.
         brackets: The brackets in it, in their order.
-        breaks: The pieces (after the first) that a new line can begin with.
     """
 
     start: int
     end: int
     brackets: tuple[Bracket, ...]
-    breaks: tuple[int, ...]
+
+
+@attrs.frozen(eq=False)
+class Phrase:
+    """What has neither `and`, `or` nor a comma outside of brackets, save in headers."""
+
+    start: int
+    end: int
+    parts: tuple[Part, ...]
 
 
 @attrs.frozen(eq=False)
@@ -108,6 +116,26 @@ def layout_of(pieces: Sequence[Piece]) -> Layout:
     return _Reader(pieces).layout()
 
 
+class _Parts:
+    """The parts of a phrase, while it is read."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.brackets: list[Bracket] = []
+        self._part_start = start
+        self._parts: list[Part] = []
+
+    def begin(self, start: int) -> None:
+        """Begin a part, with the piece at `start`."""
+        self._parts.append(Part(self._part_start, start, tuple(self.brackets)))
+        self._part_start, self.brackets = start, []
+
+    def phrase(self, end: int) -> Phrase:
+        """Return the phrase, which ends before the piece at `end`."""
+        self.begin(end)
+        return Phrase(self.start, end, tuple(self._parts))
+
+
 class _Reader:
     """Reads pieces from left to right."""
 
@@ -165,43 +193,38 @@ class _Reader:
         return terms[0] if len(terms) == 1 else Chain(start, self._next, tuple(terms))
 
     def _phrase(self) -> Phrase:
-        start = self._next
-        brackets: list[Bracket] = []
-        breaks: list[int] = []
-        in_pipe = start > 0 and self._pieces[start - 1].kind == PIPE
+        parts = _Parts(self._next)
+        in_pipe = self._next > 0 and self._pieces[self._next - 1].kind == PIPE
         while True:
             piece = self._pieces[self._next]
             if piece.kind in ("AND", "OR", END) or piece.text in (")", "]", ",", "|"):
-                return Phrase(start, self._next, tuple(brackets), tuple(breaks))
-            if self._next > start and piece.space:
+                return parts.phrase(self._next)
+            if self._next > parts.start and piece.space:
                 previous = self._pieces[self._next - 1]
                 if in_pipe or (piece.kind in _OPERATORS and previous.kind != "NOT"):
-                    breaks.append(self._next)
-            if piece.text in ("(", "["):
-                brackets.append(self._bracket())
-            else:
-                self._next += 1
+                    parts.begin(self._next)
+            self._read_into(parts)
 
     def _clauses(self) -> Phrase:
         """Read the header of a sequence, or what follows the bracket of a step."""
-        start = self._next
-        brackets: list[Bracket] = []
-        breaks: list[int] = []
+        parts = _Parts(self._next)
         while True:
             piece = self._pieces[self._next]
-            of_lineage = self._next > start and self._pieces[self._next - 1].kind == "OF"
+            begun = self._next > parts.start
+            previous = self._pieces[self._next - 1] if begun else None
             if piece.kind in ("MISSING", "UNTIL", END) or piece.text == "|":
-                break
-            if piece.text == "[" and not of_lineage:
-                break
-            after_comma = self._next > start and self._pieces[self._next - 1].text == ","
-            if self._next > start and (piece.kind in _CLAUSES or after_comma):
-                breaks.append(self._next)
-            if piece.text in ("(", "["):
-                brackets.append(self._bracket())
-            else:
-                self._next += 1
-        return Phrase(start, self._next, tuple(brackets), tuple(breaks))
+                return parts.phrase(self._next)
+            if piece.text == "[" and not (previous and previous.kind == "OF"):
+                return parts.phrase(self._next)
+            if previous and (piece.kind in _CLAUSES or previous.text == ","):
+                parts.begin(self._next)
+            self._read_into(parts)
+
+    def _read_into(self, parts: _Parts) -> None:
+        if self._pieces[self._next].text in _OPENING:
+            parts.brackets.append(self._bracket())
+        else:
+            self._next += 1
 
     def _bracket(self) -> Bracket:
         start = self._next

@@ -12,6 +12,7 @@ from kestrel_eql.rule_layout import (
     Condition,
     Event,
     Layout,
+    Part,
     Phrase,
     Pipe,
     Step,
@@ -131,32 +132,23 @@ class _Printer:
             self._condition(term, indent + _INDENT if isinstance(term, Chain) else indent)
 
     def _phrase(self, phrase: Phrase, indent: int, further: int, *, tail: int = 0) -> None:
-        """Fill lines; only a bracket that fits on none is broken."""
-        brackets = iter(phrase.brackets)
-        starts = (phrase.start, *phrase.breaks)
-        ends = (*phrase.breaks, phrase.end)
-        bracket = next(brackets, None)
-        for start, end in zip(starts, ends, strict=True):
-            left = tail if end == phrase.end else 0
-            inside = bracket is not None and bracket.start < end
-            head = bracket.start + 1 if bracket is not None and inside else end
-            fits = self._fits(start, end, left)
-            if start > phrase.start and not fits and not (inside and self._fits(start, head)):
+        """Fill lines, of which the first is indented by `indent`, the others by `further`."""
+        for part in phrase.parts:
+            left = tail if part.end == phrase.end else 0
+            fits = self._fits(part.start, part.end, left)
+            if part.start > phrase.start and not fits and not self._fits_if_broken(part):
                 self._page.new_line(further, gaps=False)
                 indent = further
-                fits = self._fits(start, end, left)
-            if not inside or fits:
-                self._put(start, end, further)
-                while bracket is not None and bracket.start < end:
-                    bracket = next(brackets, None)
-                continue
-            position = start
-            while bracket is not None and bracket.start < end:
+                fits = self._fits(part.start, part.end, left)
+            position = part.start
+            for bracket in () if fits else part.brackets:
                 self._put(position, bracket.start, further)
                 self._bracket(bracket, indent)
                 position = bracket.end
-                bracket = next(brackets, None)
-            self._put(position, end, further)
+            self._put(position, part.end, further)
+
+    def _fits_if_broken(self, part: Part) -> bool:
+        return bool(part.brackets) and self._fits(part.start, part.brackets[0].start + 1)
 
     def _bracket(self, bracket: Bracket, indent: int) -> None:
         """Write a bracket over several lines."""
