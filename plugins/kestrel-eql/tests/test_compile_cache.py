@@ -280,7 +280,7 @@ def test_a_file_cut_short_is_harmless(
         assert compiled()[0] == fresh()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_bits_that_flipped_never_change_a_rule(
     compiled: Callable[..., tuple[Rule, bool]], file: Path, data: st.DataObject

@@ -168,9 +168,11 @@ class CompileCache:
                 if self._connection is None and not self._off:
                     self._connection = self._opened()
                 return None if self._connection is None else use(self._connection)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError) as error:
                 self._stop()
-                if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+                # Of a damaged file, even the message can be damaged, and is then no text.
+                damaged = isinstance(error, UnicodeDecodeError)
+                if damaged or getattr(error, "sqlite_errorcode", None) in _DAMAGED:
                     self._remove()
                 return None
 
