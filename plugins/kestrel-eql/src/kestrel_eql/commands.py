@@ -10,12 +10,13 @@ from typing import Final
 
 import click
 
-from kestrel_eql.compiler import EqlCompiler
 from kestrel_eql.dialect import Dialect
+from kestrel_eql.eql_file import read_eql_file
 from kestrel_eql.parser import parse_into
 from kestrel_eql.problems import Problems, TextPlaces
 from kestrel_eql.rule_file_formatter import format_rule_file
 from kestrel_eql.rule_paths import read_file, replace_file, rule_paths
+from kestrel_eql.rule_toml import read_rule_toml
 from kestrel_eql.syntax_report import SyntaxReport
 from kestrel_eql.toml_text import MAX_FILE_BYTES
 from kestrel_framework.cli.exit_codes import ExitCode, code_for
@@ -82,7 +83,8 @@ def _sources(query: str | None, file: str | None) -> list[RuleSource]:
 
 
 def _read_rules(file: RuleFile) -> list[RuleSource]:
-    sources = list(EqlCompiler().read(file))
+    is_toml = file.path.lower().endswith(".toml")
+    sources = list(read_rule_toml(file)) if is_toml else [read_eql_file(file)]
     if not sources:
         raise RuleError("there is no rule in the file", SourceLocation(file.path))
     for source in sources:
