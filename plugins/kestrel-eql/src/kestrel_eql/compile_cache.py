@@ -86,6 +86,7 @@ class CompileCache:
     """
 
     def __init__(self) -> None:
+        _origin()  # now: later, the files may be those of an update, and not what runs here
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._path: Path | None = None
