@@ -3,8 +3,9 @@
 What the page can hold, apart from prose:
 
 - a block `eql` is a rule, `eql endgame` one in that dialect, `eql schema` one that is compiled
-  with the block `json schema` before it. It compiles without a warning, unless a block `text`
-  follows, which says all that the compiler says of it: `line:column: message`;
+  with the block `json schema` before it, `eql file` one with its front matter. It compiles
+  without a warning, unless a block `text` follows, which says all that the compiler says of it:
+  `line:column: message`;
 - a block `events` after a rule: `yes {...}` and `no {...}` are events that the rule matches or
   not; `1 30s file {...}` is a numbered event, with the time since the first one and the category
   where they are not the obvious ones, and `=> 1 2` a result (`-` is a missing event);
@@ -29,6 +30,7 @@ from kestrel_framework import Detector
 from kestrel_framework import predicate as tree
 from kestrel_framework.errors import RuleError, Severity, SourceLocation
 from kestrel_framework.event import Document
+from kestrel_framework.interfaces import RuleFile
 from kestrel_framework.interpreter import values_of
 from kestrel_framework.query import SearchResult, search
 from kestrel_framework.rule import Rule, RuleMetadata, RuleSet, RuleSource, SampleRule, errors_in
@@ -111,7 +113,7 @@ def examples() -> list[Example]:
         if kind == "json" and details == ["schema"]:
             schema = schema_of(block)
         elif kind == "eql":
-            assert set(details) <= {"endgame", "schema"}, block
+            assert set(details) <= {"endgame", "schema", "file"}, block
             found.append(Example(block, schema if "schema" in details else ECS))
         elif kind == "events":
             assert found[-1].events is None, block
@@ -267,6 +269,10 @@ def run(example: Example, rule: Rule) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_the_example_does_what_the_page_says(example: Example) -> None:
     text = example.rule.text.rstrip("\n")
+    if "file" in example.rule.info:
+        (source,) = EqlCompiler().read(RuleFile("example.eql", text.encode()))
+        assert source.metadata.rule_id != "example"
+        text = source.text
     said = [line_of(message) for message in messages_of(text, example.dialect, example.schema)]
     assert said == (example.messages.text.splitlines() if example.messages else [])
     if example.events:

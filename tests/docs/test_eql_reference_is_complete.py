@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 import kestrel_eql
-from kestrel_eql import Dialect, EqlCompiler
+from kestrel_eql import Dialect, EqlCompiler, eql_file
 from kestrel_eql.expectations import KEYWORDS
 from kestrel_eql.foreign_words import FOREIGN_WORDS
 from kestrel_eql.functions import FUNCTIONS
@@ -141,6 +141,14 @@ def test_a_pipe_is_in_the_dialects_and_on_the_streams_that_the_page_says(row: li
 def test_every_type_of_fields_is_on_the_page() -> None:
     shown = {name for cell, *_ in rows_under("Types", "type") for name in in_code(cell)}
     assert shown == {field_type.value for field_type in FieldType} | {"alias"}
+
+
+def test_the_front_matter_on_the_page_has_every_key() -> None:
+    page = re.search(r"^```eql file\n(.*?)\*/", TEXT, re.MULTILINE | re.DOTALL)
+    assert page is not None
+    shown = re.findall(r"^(\w+) = |^\[\[(\w+)\]\]|# or (\w+) =", page[1], re.MULTILINE)
+    known = {*eql_file._KEYS, *eql_file._THREAT_KEYS}
+    assert {name for names in shown for name in names if name} == known
 
 
 # --- limits ----------------------------------------------------------------------------
