@@ -313,7 +313,7 @@ class Detector:
         return _Generation(
             rules,
             targets,
-            RuleMatcher((*targets, *lineage.queries), self._schema),
+            RuleMatcher((*targets, *lineage.targets), self._schema),
             lineage,
             PredicateRunner(
                 targets,

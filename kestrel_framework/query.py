@@ -68,8 +68,9 @@ def search(
     Events are sorted by timestamp, then tiebreaker; equal ones keep their order. A sample
     has no order in time, and takes the events as they are given, except that lineage is always
     known from the events before. Events, sequences and joins are found in the order of their
-    last events, samples in ascending order of their keys, null first. They pass the pipes of
-    the rule from left to right; `size` comes last.
+    last events, those that end with the same event in the order of their keys; samples in
+    ascending order of their keys, null first. They pass the pipes of the rule from left to
+    right; `size` comes last.
 
     Holds all documents in memory, and whatever unfinished sequences need.
 
@@ -129,7 +130,7 @@ def _completions(
     rows = RowDecoder(settings, schema, report).rows(batch)
     rows.sort(key=lambda row: ordinal(row.event()))
     lineage = ProcessLineage(rules, targets, LineageLimits.unlimited(), report)
-    proposed = RuleMatcher((*targets, *lineage.queries), schema).candidates(rows)
+    proposed = RuleMatcher((*targets, *lineage.targets), schema).candidates(rows)
     candidates = lineage.decide(rows, proposed)
     if isinstance(rule.body, SampleRule):
         candidates.sort(key=lambda candidate: candidate.row.offset)
@@ -159,7 +160,10 @@ def _ordered(
         return sorted(completions, key=lambda completion: key_order(completion.key, types))
     return sorted(
         completions,
-        key=lambda completion: max(ordinal(event) for event in completion.events if event),
+        key=lambda completion: (
+            max(ordinal(event) for event in completion.events if event),
+            key_order(completion.key, types),
+        ),
     )
 
 

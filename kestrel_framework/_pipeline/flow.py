@@ -74,7 +74,7 @@ class Target:
 def targets_of(rules: RuleSet) -> tuple[Target, ...]:
     """Return every condition of a rule set; the place in the tuple is the target's number.
 
-    The queries inside them are not among these: they come after.
+    What stages add for themselves, such as the queries inside them, comes after these.
     """
     targets = []
     for index, rule in enumerate(rules):

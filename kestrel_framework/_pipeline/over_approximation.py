@@ -56,6 +56,31 @@ def decided_by_lineage(condition: Condition) -> Predicate:
     return all_of(term for term in terms if _asks(term, (Lineage,)))
 
 
+def where_no_lineage_holds(condition: Condition) -> Predicate | None:
+    """Return what `condition` means where no `Lineage` in it holds, or None if that is not simple.
+
+    Not simple are conditions in which lineage is part of a value.
+    """
+    refuted = _refuted(expression_of(condition))
+    return None if _asks(refuted, (Lineage,)) else refuted
+
+
+def _refuted(predicate: Predicate) -> Predicate:
+    match predicate:
+        case And():
+            return all_of(_refuted(term) for term in predicate.terms)
+        case Or():
+            return any_of(_refuted(term) for term in predicate.terms)
+        case Not():
+            return negation(_refuted(predicate.term))
+        case AnyElement():
+            return attrs.evolve(predicate, predicate=_refuted(predicate.predicate))
+        case Lineage():
+            return NEVER
+        case _:
+            return predicate
+
+
 def _without(predicate: Predicate, unknown: _Unknown) -> Predicate:
     return _approximated(predicate, unknown, ALWAYS) if _asks(predicate, unknown) else predicate
 

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Candidate, Problem, Row, targets_of
+from kestrel_framework._pipeline.flow import QUERY, Candidate, Problem, Row, targets_of
 from kestrel_framework._pipeline.process_lineage import ProcessLineage, decode, encode
+from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework.detector import Detector, RememberedProcesses
 from kestrel_framework.errors import RuleError, StateError
 from kestrel_framework.event import Document, EventSettings
 from kestrel_framework.interfaces import FieldValue, Limits, Outcome
 from kestrel_framework.predicate import (
     ALWAYS,
+    NEVER,
     And,
     Comparison,
     ComparisonOperator,
@@ -145,15 +147,14 @@ class TestDecisions:
         either = Or((BELOW_WORD, same))
         steps = [Step(ANY_EVENT, condition) for condition in (ALWAYS, both, either)]
         rules = RuleSet((rule("r", SequenceRule(tuple(steps))),))
-        stage = ProcessLineage(rules, targets_of(rules))
-        (query,) = stage.queries
-        assert query.condition == named("word")
+        targets = targets_of(rules)
+        stage = ProcessLineage(rules, targets)
         rows = [Row(document, frozenset(), 0, "s", n) for n, document in enumerate(WORD_AND_SHELLS)]
-        proposed = [Candidate(row, [1, 2]) for row in rows]
-        proposed[1].targets.append(3)
+        proposed = RuleMatcher((*targets, *stage.targets), SCHEMA).candidates(rows)
+        assert all(one.targets[:3] == [0, 1, 2] for one in proposed)
         decided = stage.decide(rows, proposed)
         # What lineage refutes is dropped; what an earlier step may still save is not.
-        assert [one.targets for one in decided] == [[2], [2], [1, 2], [1, 2], [2]]
+        assert [one.targets[1:] for one in decided] == [[2], [2], [1, 2], [1, 2], [2]]
         assert [set(one.lineage) for one in decided] == [
             set(), set(), {BELOW_WORD}, {BELOW_WORD}, set()
         ]  # fmt: skip
@@ -201,7 +202,7 @@ class TestQueries:
         rules = RuleSet((rule("r", named("sh")),))
         stage = ProcessLineage(rules, targets_of(rules))
         candidates = [Candidate(Row({}, frozenset(), 0, "s", 0), [0])]
-        assert stage.queries == ()
+        assert stage.targets == ()
         assert stage.decide([], candidates) is candidates
 
     def test_equal_queries_are_one_and_stand_after_those_inside_them(self) -> None:
@@ -214,7 +215,10 @@ class TestQueries:
         )
         rules = RuleSet(tuple(rule(str(n), one) for n, one in enumerate(conditions)))
         stage = ProcessLineage(rules, targets_of(rules))
-        assert [target.condition for target in stage.queries] == [named("a"), inner]
+        queries = [target.condition for target in stage.targets if target.step == QUERY]
+        assert queries[:2] == [named("a"), inner]
+        # What the second query means where no lineage holds.
+        assert queries[2:] == [NEVER]
 
     def test_a_query_cannot_refer_to_earlier_steps(self) -> None:
         same = Comparison(ComparisonOperator.EQUAL, Field("x"), StepField(0, "x"))

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.flow import Row, Target
-from kestrel_framework._pipeline.over_approximation import decided_by_lineage
+from kestrel_framework._pipeline.over_approximation import (
+    decided_by_lineage,
+    where_no_lineage_holds,
+)
 from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework.event import Document
 from kestrel_framework.functions import Function
@@ -207,6 +210,9 @@ class TestOverApproximation:
         proposed = bool(matched([condition], document))
         left = holds(decided_by_lineage(condition), document, lineage=lineage)
         assert (proposed and left) == holds(condition, document, lineage=lineage)
+        otherwise = where_no_lineage_holds(condition)
+        if otherwise is not None:
+            assert bool(matched([otherwise], document)) == holds(condition, document)
 
 
 class TestAttacks:

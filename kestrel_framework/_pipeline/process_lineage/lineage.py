@@ -8,7 +8,11 @@ from typing import TypeAlias
 import attrs
 
 from kestrel_framework._pipeline.flow import Candidate, Problem, Row, Target
-from kestrel_framework._pipeline.over_approximation import decided_by_lineage, expression_of
+from kestrel_framework._pipeline.over_approximation import (
+    decided_by_lineage,
+    expression_of,
+    where_no_lineage_holds,
+)
 from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
 from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
@@ -39,19 +43,28 @@ class _Relation:
 
 @attrs.frozen
 class _Asked:
-    """A condition that asks for lineage: what it asks for, and what is left to decide then."""
+    """A condition that asks for lineage.
+
+    Attributes:
+        relations: What it asks for.
+        remaining: What is left to decide then, where the matcher proposes the condition.
+        otherwise: The number of the target that holds if the condition does without any of
+            the relations; the matcher is quicker than asking `remaining`.
+    """
 
     relations: tuple[_Relation, ...]
     remaining: Predicate
+    otherwise: int | None
 
 
 class ProcessLineage:
     """Decides the `Lineage` nodes of a rule set, from the events that came before.
 
-    Every different query inside such a node is a condition for the matcher, whose number comes
-    after those of the rules. Where no rule asks for lineage there are none, and nothing
-    costs anything. Events are given in their order; however they are cut into calls,
-    the answers are the same.
+    It has conditions of its own for the matcher, whose numbers come after those of the rules:
+    first every different query inside such a node, then what conditions mean where no
+    lineage holds. Where no rule asks for lineage there are none, and nothing costs anything.
+    Events are given in their order; however they are cut into calls, the answers are
+    the same.
 
     Args:
         rules: The rule set.
@@ -76,20 +89,23 @@ class ProcessLineage:
         self._table = QueryTable(rules, targets)
         self._trees = [self._tree(fields) for fields in self._table.trees]
         self._tree_names = [tree_name(fields) for fields in self._table.trees]
-        self._first_query = len(targets)
-        conditions = [target.condition for target in (*targets, *self.queries)]
+        self._rule_numbers = range(len(targets))
+        queries = [query.target for query in self._table.queries]
+        self._query_numbers = range(len(targets), len(targets) + len(queries))
+        self._targets = queries
         self._asked: dict[int, _Asked] = {}
-        for number, condition in enumerate(conditions):
-            nodes = outer_lineages(expression_of(condition))
+        for number, target in enumerate((*targets, *queries)):
+            nodes = outer_lineages(expression_of(target.condition))
             if nodes:
                 relations = tuple(self._relation(node) for node in nodes)
-                self._asked[number] = _Asked(relations, decided_by_lineage(condition))
-        self._concerned = self._asked.keys() | range(len(targets), len(conditions))
+                remaining = decided_by_lineage(target.condition)
+                self._asked[number] = _Asked(relations, remaining, self._otherwise(target))
+        self._concerned = self._asked.keys() | self._query_numbers
 
     @property
-    def queries(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[Target, ...]:
         """The conditions that the matcher has to test beside those of the rules."""
-        return tuple(query.target for query in self._table.queries)
+        return tuple(self._targets)
 
     def decide(self, rows: Sequence[Row], candidates: list[Candidate]) -> list[Candidate]:
         """Learn from `rows`, and return the candidates that are left, in order.
@@ -99,8 +115,8 @@ class ProcessLineage:
             candidates: What the matcher says of them.
 
         Returns:
-            The candidates without the targets whose lineage does not hold, and without the
-            queries. Conditions that also read earlier steps are kept where they may hold.
+            The candidates with the targets of rules that are left. Conditions that also read
+            earlier steps are kept where they may hold.
         """
         if not self._trees:
             return candidates
@@ -145,24 +161,35 @@ class ProcessLineage:
 
     def _decided(self, candidate: Candidate, processes: _Processes) -> Candidate:
         """Mark the event's processes, and return the candidate with the targets that may hold."""
-        decision = _Decision(candidate.row, self._trees, processes)
+        decision = _Decision(candidate, self._trees, processes)
         # The numbers of queries are such that one comes after those inside it.
         for number in candidate.targets:
-            if number >= self._first_query and decision.holds(self._asked.get(number)):
-                query = self._table.queries[number - self._first_query]
+            if number in self._query_numbers and decision.holds(self._asked.get(number)):
+                query = self._table.queries[number - self._query_numbers.start]
                 decision.mark(query.tree, query.bit)
         targets = [
             number
-            for number in candidate.targets
-            if number < self._first_query and decision.holds(self._asked.get(number))
+            for number in self._of_rules(candidate)
+            if decision.holds(self._asked.get(number))
         ]
         for tree in sorted(decision.without_process):
             self._report_missing(candidate.row, self._table.trees[tree])
         return Candidate(candidate.row, targets, frozenset(decision.lineage))
 
+    def _of_rules(self, candidate: Candidate) -> list[int]:
+        return [number for number in candidate.targets if number in self._rule_numbers]
+
     def _report_missing(self, row: Row, fields: TreeFields) -> None:
         problem = f"the event has no `{fields[0].path}`, so that no lineage is known for it"
         self._report(Problem("no_process_id", problem, f"{row.stream}#{row.offset}", skipped=False))
+
+    def _otherwise(self, target: Target) -> int | None:
+        """Have the matcher test a condition where no lineage holds, and return the number."""
+        condition = where_no_lineage_holds(target.condition)
+        if condition is None:
+            return None
+        self._targets.append(attrs.evolve(target, condition=condition))
+        return len(self._rule_numbers) + len(self._targets) - 1
 
     def _relation(self, node: Lineage) -> _Relation:
         query = self._table.of(node)
@@ -183,10 +210,12 @@ class _Decision:
         without_process: The trees in which the event has no process, of those it was needed in.
     """
 
-    def __init__(self, row: Row, trees: Sequence[ProcessTree], processes: _Processes) -> None:
+    def __init__(
+        self, candidate: Candidate, trees: Sequence[ProcessTree], processes: _Processes
+    ) -> None:
         self.lineage: set[Lineage] = set()
         self.without_process: set[int] = set()
-        self._row = row
+        self._candidate = candidate
         self._trees = trees
         self._processes = processes
         self._answers: dict[tuple[int, LineageRelation], int] = {}
@@ -204,10 +233,14 @@ class _Decision:
         """Say whether a condition may hold, which the matcher proposes; None asks for nothing."""
         if asked is None:
             return True
+        some_hold = False
         for relation in asked.relations:
             if self._related(relation.tree, relation.node.relation) & relation.bit:
                 self.lineage.add(relation.node)
-        return holds(asked.remaining, self._row.document, lineage=self.lineage)
+                some_hold = True
+        if asked.otherwise is not None and not some_hold:
+            return asked.otherwise in self._candidate.targets
+        return holds(asked.remaining, self._candidate.row.document, lineage=self.lineage)
 
     def _related(self, tree: int, relation: LineageRelation) -> int:
         """Return the queries that events of the related processes satisfied, as a mask."""

@@ -111,16 +111,21 @@ class ProcessTree:
     def of_ancestors(self, process: Process) -> int:
         """Return the queries that events of any process above satisfied."""
         found = process.inherited
-        above = process
+        if not self._marked:
+            return found
+        unmarked, marked = self._unmarked.get, self._marked.get
+        parent_id = process.parent
         for _ in range(self._limits.generations):
-            parent = self._known(above.parent)
+            if parent_id is None:
+                return found
+            parent = unmarked(parent_id) or marked(parent_id)
             if parent is None:
                 return found
             found |= parent.own | parent.inherited
-            above = parent
-            if above is process:  # hostile events can make a ring
+            if parent is process:  # hostile events can make a ring
                 return found
-        if above.parent is not None:
+            parent_id = parent.parent
+        if parent_id is not None:
             self._statistics.cut_walks += 1
         return found
 
