@@ -209,7 +209,9 @@ _MAKERS: Final[Mapping[str, Callable[[], str]]] = {
         _condition("a == {n}", " or ", most=90).replace("any", "sequence [any", 1)
         + "] with runs=100"
     ),
-    "steps with many keys": lambda: _steps("[any where true] by " + ", ".join(["k"] * 20)),
+    "steps with many keys": lambda: _steps(
+        "[any where true] by " + ", ".join(f"k{n}" for n in range(20))
+    ),
     "a step with many keys": lambda: _keyed(4_000, ""),
     "keys with runs": lambda: _keyed(2_000, " with runs=100"),
     "a few keys with runs": lambda: _keyed(140, " with runs=100"),
