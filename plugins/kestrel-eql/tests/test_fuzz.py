@@ -45,25 +45,25 @@ words = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text(), dialects)
 def test_any_text(text: str, dialect: str) -> None:
     Judge().text(text, dialect=dialect)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(words, max_size=25), dialects, schemas)
 def test_any_words(several: list[str], dialect: str, schema: str) -> None:
     Judge().text(" ".join(several), dialect=dialect, schema=schema)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=False), dialects, schemas)
 def test_queries(random: Random, dialect: str, schema: str) -> None:
     Judge().text(QueryWriter(random).query(), dialect=dialect, schema=schema)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(("r.eql", "r.toml")))
 def test_any_bytes(content: bytes, path: str) -> None:
     Judge().file(RuleFile(path, content))
