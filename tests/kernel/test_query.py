@@ -108,6 +108,12 @@ def test_sequences_come_in_the_order_of_their_last_events() -> None:
     assert numbers(run(body, documents)) == [[2, 3, None], [1, 4, None]]
 
 
+def test_sequences_that_end_with_one_event_come_in_the_order_of_their_keys() -> None:
+    body = SequenceRule((step("a"), step("b")))
+    documents = [event(1, key=["z", "y", 10, 9]), event(2, "b", key=["z", 10, "y", 9])]
+    assert [result.join_keys[0] for result in run(body, documents)] == [9, 10, "y", "z"]
+
+
 def test_samples_come_in_the_order_of_their_keys_null_first() -> None:
     body = SampleRule((step("a"), step("b")))
     keys = ["x", 2, 10, True, None]
