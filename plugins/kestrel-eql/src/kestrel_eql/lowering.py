@@ -276,6 +276,8 @@ class _QueryLowering:
             predicate = self._expressions.condition(condition)
         except Refused:
             return None
+        if predicate == tree.NEVER and isinstance(condition, syntax.Literal):
+            self._problems.warn("this never holds; write a condition", condition.position)
         if depth(predicate) > tree.MAX_DEPTH:
             problem = f"the condition nests deeper than {tree.MAX_DEPTH} levels"
             self._problems.error(problem, condition.position)

@@ -302,7 +302,8 @@ class TreeBuilder:
         if text.startswith("?"):
             if self._elastic:
                 self._report('raw texts stand in three double quotes: `"""..."""`', token.position)
-            return text[2:-1]
+            quote = text[1]
+            return text[2:-1].replace(f"\\{quote}", quote)
         if token.type == "RAW_STRING":
             return text[3:-3]
         return _ESCAPE.sub(lambda escape: self._escaped(escape, token.position + 1), text[1:-1])
