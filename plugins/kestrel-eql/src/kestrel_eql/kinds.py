@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, assert_never
 
 from kestrel_eql.truths import null_test
@@ -52,6 +53,7 @@ def in_words(kinds: Iterable[Kind]) -> str:
     return " or ".join(_WORDS[kind] for kind in sorted(kinds))
 
 
+@lru_cache(maxsize=256)  # a list of fields asks for the same of its left side, again and again
 def kind_test(value: Value, kind: Kind) -> Predicate:
     """Return whether a value is of a kind."""
     kinds = kinds_of(value)
@@ -90,6 +92,7 @@ def _both(left: Value, right: Value, kind: Kind) -> Predicate:
     return tree.all_of((kind_test(left, kind), kind_test(right, kind)))
 
 
+@lru_cache(maxsize=256)
 def _list_test(value: Value) -> Predicate:
     known = (null_test(value), *(kind_test(value, kind) for kind in sorted(KINDS)))
     return tree.negation(tree.any_of(known))
