@@ -68,7 +68,8 @@ class EventBatch:
 TimestampUnit = Literal["iso", "s", "ms", "us", "ns", "filetime"]
 """How a timestamp field counts: ISO 8601, or a number of units since 1970 (FILETIME: 1601).
 
-`iso` also takes numbers, and texts of digits, as milliseconds since 1970.
+`iso` takes numbers, and texts of digits, as milliseconds since 1970. Whatever the unit, a text
+in ISO 8601 is understood.
 """
 
 

@@ -60,9 +60,9 @@ _FORMAT_TOKEN: Final = re.compile(r"'([^']*)'|([A-Za-z])\2*|.", re.DOTALL)
 def parse_timestamp(value: object, unit: TimestampUnit = "iso") -> int:
     """Return the event time that a timestamp field's value says, in nanoseconds since 1970.
 
-    `iso` takes ISO 8601 with any offset and any number of digits after the second
-    (the tenth and later are cut off), and numbers and texts of digits as milliseconds;
-    the other units take numbers and texts of digits.
+    The unit says what numbers and texts of digits count; `iso`, that they are milliseconds.
+    Every unit also takes ISO 8601 with any offset and any number of digits after the second
+    (the tenth and later are cut off).
 
     Raises:
         ValueError: it says no time, or one outside the years 1677 to 2262, whose
@@ -146,7 +146,7 @@ def _nanoseconds(value: object, unit: TimestampUnit) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(f"{_shown(value)} is no time")  # noqa: TRY004 - a wrong value, whatever its type
     if isinstance(value, str):
-        if unit == "iso" and (found := _ISO.fullmatch(value[:_LONGEST_TEXT])):
+        if found := _ISO.fullmatch(value[:_LONGEST_TEXT]):
             return _from_iso(found)
         if not _NUMBER.fullmatch(value):
             raise ValueError(f"{_shown(value)} is no time")
