@@ -195,7 +195,7 @@ def test_meaning_comments_and_layout_of_any_query(written: Written) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=3_000, deadline=None)
 @given(written_queries())
 def test_meaning_comments_and_layout_of_very_many_queries(written: Written) -> None:
     check(written.text, format_query(written.text))
