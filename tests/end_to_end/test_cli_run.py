@@ -301,7 +301,7 @@ class TestUsage:
             (["run", "--input", "e", "--set", "engine.batch_siz=1"], "did you mean `batch_size`?"),
             (["run", "--input", "e", "--set", "engine"], "expected `section.key=value`"),
             (["run", "--input", "e", "--config", "none.toml"], "none.toml: cannot be read"),
-            (["frobnicate"], "No such command"),
+            (["frobnicate"], "there is no command `frobnicate`; there are `check`"),
         ],
     )
     def test_wrong_usage(self, kestrel: Any, arguments: list[str], sentence: str) -> None:
