@@ -164,7 +164,8 @@ class SequenceRule:
             inclusive; `None` is unlimited.
         until: What ends a sequence that is under way.
         until_first: Whether an event that satisfies both `until` and a step ends what is
-            under way before the step sees it; otherwise it can complete a sequence.
+            under way before the step sees it; otherwise it can complete a sequence, and
+            ends one that it does not complete.
     """
 
     steps: tuple[Step, ...]

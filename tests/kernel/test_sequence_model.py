@@ -82,10 +82,12 @@ def brute_force_key(shape: Shape, events: list[tuple[int, Seen]]) -> list[list[i
                 if late:
                     continue
                 last = offset if shape.until_first else offset - 1
+                begun_only = shape.until_first or len(chain) == 1
+                earliest = chain[-1][0] + (1 if begun_only else 0)
                 if shape.until and any(
                     satisfies(shape.until, other, chain[0][1])
                     for number, other in events
-                    if chain[-1][0] < number <= last
+                    if earliest <= number <= last
                 ):
                     continue
                 chain = [*chain, (offset, event)]

@@ -173,12 +173,12 @@ class SequenceMachine:
         pending[partial.key] = partial
 
     def _interrupt(self, event: Event, lineage: Collection[Lineage], key: Key) -> None:
-        """End what an `until` event follows; not what the same event has moved on."""
+        """End what an `until` event follows or has just moved on; not what it has begun."""
         for pending in self._pending:
             partial = pending.get(key)
             if (
                 partial is not None
-                and precedes(partial.events[-1], event)
+                and (precedes(partial.events[-1], event) or _was_moved_on(partial, event))
                 and self._until.accepts(event, lineage, partial, self._step_of_stage)
             ):
                 del pending[key]
@@ -416,3 +416,7 @@ class SequenceMachine:
             self._leading_hits[hits.key] = hits
             self.live += 1
             self._statistics.begin()
+
+
+def _was_moved_on(partial: Partial, event: Event) -> bool:
+    return len(partial.events) > 1 and partial.events[-1].identity == event.identity
