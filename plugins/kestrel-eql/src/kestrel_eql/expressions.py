@@ -383,8 +383,7 @@ class ExpressionLowering:
             predicate = self.condition(node.query.condition)
         if node.relation not in _RELATIONS:
             raise Refused("told where the tree was built")
-        relation = tree.LineageRelation(node.relation)
-        return tree.Lineage(relation, types, predicate, *self.names.lineage_fields())
+        return self.names.lineage(tree.LineageRelation(node.relation), types, predicate)
 
     # --- values ---
 

@@ -172,10 +172,20 @@ class Names:
         plain = tree.field(_without_positions(node.parts), self._schema, whole=whole)
         return attrs.evolve(plain, path=self._path(node.parts, plain.path, node))
 
-    def lineage_fields(self) -> tuple[tree.Field, tree.Field]:
-        """Return what tells processes apart, and what names the parent of one."""
+    def lineage(
+        self, relation: tree.LineageRelation, event_types: frozenset[str], predicate: tree.Predicate
+    ) -> tree.Lineage:
+        """Return what asks for an earlier event, with the fields that tell processes apart.
+
+        In the endgame dialect, process number 0, which is none, is nobody's ancestor.
+        """
+        if self._settings.endgame:
+            pid = tree.field("pid", self._schema)
+            idle = tree.Comparison(tree.ComparisonOperator.EQUAL, pid, tree.Literal(0))
+            predicate = tree.all_of((predicate, tree.negation(idle)))
         process, parent = _LINEAGE_FIELDS[self._settings.dialect]
-        return tree.field(process, self._schema), tree.field(parent, self._schema)
+        fields = tree.field(process, self._schema), tree.field(parent, self._schema)
+        return tree.Lineage(relation, event_types, predicate, *fields)
 
     def text_choice(self, node: syntax.Expression) -> tuple[tree.Value, str] | None:
         """Return what `subtype.create` asks for: the value `subtype`, and the text "create".
