@@ -254,15 +254,43 @@ def test_the_length_of_a_list_of_numbers_is_asked_for_in_endgame(compiled: Compi
     assert compiled(text, dialect="endgame", schema=SCHEMA).warnings == ()
 
 
-def test_an_absent_field_does_not_match_and_its_negation_does(
-    condition: Condition, compiled: Compiled
+@pytest.mark.parametrize(
+    ("text", "holds_for_all"),
+    [
+        ('?gone : "x"', False),
+        ('not ?gone : "x"', False),
+        ("not not ?gone > 1", False),
+        ('?gone not in ("x")', False),
+        ('startsWith(?gone, "x") == false', False),
+        ("not length(?gone) == 1", False),
+        ("not -?gone < 1", False),
+        ("not ?gone", False),
+        ("not null", False),
+        # These ask whether the other side is null, which is known.
+        ('?gone == "x"', False),
+        ('?gone != "x"', True),
+        ('not ?gone == "x"', True),
+        ("?gone == null", True),
+        ("?gone == ?lost", True),
+        # The other term decides.
+        ('not (?gone : "x" and process.name : "y")', True),
+    ],
+)
+def test_an_optional_field_that_no_event_can_have_is_null(
+    condition: Condition, text: str, holds_for_all: bool
 ) -> None:
     strict = SCHEMA.extended(strict=True)
-    assert not holds(condition('?gone : "x"', schema=strict), {})
-    assert holds(condition('not ?gone : "x"', schema=strict), {})
-    rule = compiled('any where not ?gone : "x"', schema=strict)
-    assert rule.warnings == ()
-    assert not holds(condition('not ?gone : "x"', dialect="endgame", schema=strict), {})
+    assert holds(condition(text, schema=strict), {}) is holds_for_all
+
+
+def test_an_optional_field_that_events_may_have_is_false_where_it_is_missing(
+    condition: Condition, compiled: Compiled
+) -> None:
+    for schema in (SCHEMA, SCHEMA.extended(strict=True)):
+        assert holds(condition('not ?process.name : "x"', schema=schema), {})
+    assert holds(condition('not ?gone : "x"', schema=SCHEMA), {})
+    assert compiled('any where not ?gone : "x"', schema=SCHEMA).warnings == ()
+    assert not holds(condition('not ?gone : "x"', dialect="endgame", schema=SCHEMA), {})
 
 
 def test_a_step_named_like_a_field_hides_it_with_a_warning(compiled: Compiled) -> None:

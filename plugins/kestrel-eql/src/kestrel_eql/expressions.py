@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from kestrel_eql import syntax
+from kestrel_eql.constant_nulls import always_null
 from kestrel_eql.dialect import Settings
-from kestrel_eql.functions import Meaning, find_function, gives_condition
+from kestrel_eql.functions import Meaning, find_function, is_condition
 from kestrel_eql.kinds import kind_test, same_kind, same_ordered_kind
 from kestrel_eql.names import Names, Refused
 from kestrel_eql.patterns import endgame_wildcard, wildcard
@@ -73,6 +74,18 @@ class ExpressionLowering:
         """
         if self.settings.endgame:
             return self.truths(node).holds
+        predicate = self._two_valued(node)
+        may_turn_null = isinstance(predicate, (tree.Not, tree.Constant))
+        if may_turn_null and always_null(node, self.names.never_exists):
+            if predicate != tree.NEVER:
+                self.problems.warn(
+                    "this is null for every event, and so is its negation: it never holds",
+                    node.position,
+                )
+            return tree.NEVER
+        return predicate
+
+    def _two_valued(self, node: syntax.Expression) -> Predicate:
         match node:
             case syntax.Not():
                 return tree.negation(self.condition(node.term))
@@ -194,7 +207,7 @@ class ExpressionLowering:
         """Return `==` or `!=` where a condition is true or false: `c == false` is `not c`."""
         for side, other in ((node.left, node.right), (node.right, node.left)):
             match other:
-                case syntax.Literal(value=bool() as wanted) if _is_condition(side):
+                case syntax.Literal(value=bool() as wanted) if is_condition(side):
                     holds = self.condition(side)
                     wanted = wanted is (node.operator == "==")
                     return holds if wanted else tree.negation(holds)
@@ -207,7 +220,7 @@ class ExpressionLowering:
             match other:
                 case syntax.Literal(value=None):
                     return self._nullity(side)
-                case syntax.Literal(value=bool() as wanted) if _is_condition(side):
+                case syntax.Literal(value=bool() as wanted) if is_condition(side):
                     found = self._nested(side)
                     return found if wanted else found.negated
         left, right = self._both(node)
@@ -251,7 +264,7 @@ class ExpressionLowering:
         return Truths.leaf(holds, (left, right))
 
     def _nullity(self, node: syntax.Expression) -> Truths:
-        if _is_condition(node):
+        if is_condition(node):
             return self._nested(node).nullity
         return Truths.certain(null_test(self.value(node)))
 
@@ -413,7 +426,7 @@ class ExpressionLowering:
                 return tree.Arithmetic(tree.ArithmeticOperator.SUBTRACT, zero, operand)
             case syntax.Arithmetic():
                 return self.arithmetic(node.operator, (node.left, node.right))
-            case syntax.Call() if not _is_condition(node):
+            case syntax.Call() if not is_condition(node):
                 meaning = self._call(node)
                 return meaning.as_value() if isinstance(meaning, Truths) else meaning
             case _:
@@ -478,21 +491,3 @@ class ExpressionLowering:
 
 def _is_optional(node: syntax.Expression) -> bool:
     return isinstance(node, syntax.Field) and node.optional
-
-
-def _is_condition(node: syntax.Expression) -> bool:
-    match node:
-        case syntax.Call():
-            return gives_condition(node)
-        case (
-            syntax.Comparison()
-            | syntax.Membership()
-            | syntax.Match()
-            | syntax.Lineage()
-            | syntax.Not()
-            | syntax.And()
-            | syntax.Or()
-        ):
-            return True
-        case _:
-            return False

@@ -79,6 +79,25 @@ def gives_condition(node: syntax.Call) -> bool:
     return function is not None and function.condition
 
 
+def is_condition(node: syntax.Expression) -> bool:
+    """Say whether an expression is true or false rather than a value."""
+    match node:
+        case syntax.Call():
+            return gives_condition(node)
+        case (
+            syntax.Comparison()
+            | syntax.Membership()
+            | syntax.Match()
+            | syntax.Lineage()
+            | syntax.Not()
+            | syntax.And()
+            | syntax.Or()
+        ):
+            return True
+        case _:
+            return False
+
+
 def _number_of_arguments(function: EqlFunction) -> str:
     least, most = function.least, function.most
     if least == most:

@@ -172,6 +172,10 @@ class Names:
         plain = tree.field(_without_positions(node.parts), self._schema, whole=whole)
         return attrs.evolve(plain, path=self._path(node.parts, plain.path, node))
 
+    def never_exists(self, node: syntax.Field) -> bool:
+        """Say whether a field is optional and no event can have it, since the schema is strict."""
+        return node.optional and self._schema.strict and not self._is_known(node.parts)
+
     def lineage(
         self, relation: tree.LineageRelation, event_types: frozenset[str], predicate: tree.Predicate
     ) -> tree.Lineage:
