@@ -862,6 +862,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert run(2, 7) == first
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_leave_no_thread() -> None:
     parts = Parts()
     before = set(threading.enumerate())

@@ -191,7 +191,7 @@ TYPES = st.sampled_from([ANY_EVENT, ANY_EVENT, frozenset("a"), frozenset("b")])
 CONDITIONS = st.lists(st.tuples(TYPES, conditions()), min_size=1, max_size=4, unique=True)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(CONDITIONS, families(), st.randoms())
 def test_a_detector_decides_as_the_history_says(
     conditions: list[Condition], events: list[Document], random: Random
@@ -202,7 +202,7 @@ def test_a_detector_decides_as_the_history_says(
     assert detected(detector, events, random) == wanted
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     st.lists(st.tuples(TYPES, predicates(lineage=2)), min_size=1, max_size=3, unique=True),
     st.lists(documents(), min_size=1, max_size=8),

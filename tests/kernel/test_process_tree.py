@@ -311,6 +311,7 @@ class TestHostileEvents:
         numbered = process_id_reader(Field("p[1]", FieldType.LONG), print, LineageStatistics())
         assert numbered(row({"p": [3, "4"]})) == 4
 
+    @pytest.mark.slow
     def test_a_million_ids_stay_within_their_memory(self) -> None:
         program = f"""
 import resource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import textwrap
 import time
 
@@ -255,4 +256,5 @@ def test_the_largest_texts_take_less_than_a_second(name: str) -> None:
     start = time.process_time()
     with contextlib.suppress(RuleError):
         format_query(HOSTILE[name])
-    assert time.process_time() - start < 1
+    measured = sys.gettrace() is not None  # coverage makes everything several times as slow
+    assert time.process_time() - start < (4 if measured else 1)
