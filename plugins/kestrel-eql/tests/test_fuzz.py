@@ -94,6 +94,50 @@ def test_what_nests_ten_thousand_deep_is_refused(text: str) -> None:
     assert not any(Judge().text(text, dialect=dialect) for dialect in DIALECTS)
 
 
+MANY_BRACKETS = "any where " + "(" * 60 + "a" + ")" * 60 + " or (((((b)))))"
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        ' == "' + '\\"' * 45_000,
+        " == '" + "\\'" * 45_000,
+        ' == ?"' + '\\"' * 45_000,
+        ' == "' + '"\\' * 45_000,
+        ' == """' + '""a' * 30_000,
+        " `" + "`" * 90_000,
+        " /*" * 30_000,
+    ],
+    ids=lambda tail: tail[:8],
+)
+def test_what_is_never_closed_is_told_quickly(tail: str) -> None:
+    assert not any(Judge().text(MANY_BRACKETS + tail, dialect=dialect) for dialect in DIALECTS)
+
+
+LARGEST_FILE = 1024 * 1024 - 100
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[rule]\nquery = "' + '\\"' * (LARGEST_FILE // 2 - 20),
+        '[rule]\nquery = """' + '\\"' * (LARGEST_FILE // 2 - 20),
+        '[rule]\nquery = """' + '""a' * (LARGEST_FILE // 3 - 20) + "\\",
+        "x = " + "'a" * (LARGEST_FILE // 2 - 20),
+        "x = " + "'''a" * (LARGEST_FILE // 4 - 20) + "b",
+        '"\n' * (LARGEST_FILE // 2),
+        "".join(f"[a{number}]\n" for number in range(50_000)),
+        "".join(f"[[threat]]\na{number} = 1\n" for number in range(20_000)),
+    ],
+    ids=lambda content: content[:24],
+)
+@pytest.mark.parametrize("path", ["r.toml", "r.eql"])
+def test_the_largest_files_are_read_quickly(path: str, content: str) -> None:
+    if path == "r.eql":
+        content = f"/*\n{content}\n*/\nany where true"
+    Judge().file(RuleFile(path, content.encode()))
+
+
 def test_a_file_that_nests_ten_thousand_deep_is_refused() -> None:
     for opening in ("[", "{ a = ", "a."):
         content = f"[rule]\nx = {opening * 10_000}1\nquery = 'any where true'\n".encode()

@@ -99,6 +99,8 @@ def _threat(toml: TomlText, reader: MetadataReader) -> tuple[Technique, ...]:
         return tuple(Technique(technique_id=name) for name in reader.texts("threat"))
     techniques: list[Technique] = []
     for entry in reader.tables("threat"):
+        if reader.is_full:
+            break
         inner = MetadataReader(toml, ("threat",), entry)
         inner.only(_THREAT_KEYS)
         techniques.append(

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeGuard, TypeVar
 
+from kestrel_eql.problems import MAX_PROBLEMS
 from kestrel_eql.toml_text import Path, TomlText
 from kestrel_framework.errors import RuleError
 from kestrel_framework.rule import RuleSeverity
@@ -17,7 +18,7 @@ class MetadataReader:
     """Takes typed values out of one table of a TOML text.
 
     A value that is missing gives the default, and so does one that is wrong, after
-    the error is noted: `throw` raises all of them.
+    the error is noted: `throw` raises the first `MAX_PROBLEMS` of them.
     """
 
     def __init__(self, toml: TomlText, table: Path, values: Mapping[str, object]) -> None:
@@ -26,13 +27,19 @@ class MetadataReader:
         self._values = values
         self._errors: list[RuleError] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more errors are told. Each costs a look at the text, to find its place."""
+        return len(self._errors) >= MAX_PROBLEMS
+
     def error(self, problem: str, *path: str) -> None:
         """Note an error at a key of the table."""
-        self._errors.append(RuleError(problem, self._toml.location((*self._table, *path))))
+        if not self.is_full:
+            self._errors.append(RuleError(problem, self._toml.location((*self._table, *path))))
 
     def adopt(self, inner: MetadataReader) -> None:
         """Take over the errors of a reader of a table inside."""
-        self._errors.extend(inner._errors)
+        self._errors.extend(inner._errors[: MAX_PROBLEMS - len(self._errors)])
 
     def throw(self) -> None:
         """Raise what was noted, if anything was.
@@ -49,6 +56,8 @@ class MetadataReader:
         """Note an error for each key that is not known, with the nearest that is."""
         names = tuple(known)
         for key in self._values:
+            if self.is_full:
+                break
             if key not in names:
                 near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
                 hint = f"; did you mean `{near[0]}`?" if near else ""

@@ -26,12 +26,14 @@ _MAX_DEPTH: Final = 32
 Path: TypeAlias = tuple[str, ...]
 
 _OPAQUE: Final = re.compile(
-    r'"""(?:\\(?s:.)|(?!""")[^\\])*"{3,5}'
-    r"|'''(?:(?!''')(?s:.))*'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|#[^\n]*"
+    r'"""(?:\\(?s:.)|(?!""")[^\\])*+(?:"{3,5}|\\?\Z)'
+    r"|'''(?:(?!''')(?s:.))*+(?:'{3,5}|\Z)"
+    r'|"(?:\\.|[^"\\\n])*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+"
 )
+"""Texts and comments. A text that is never closed ends with its line or the file: looking for
+its end again from each quote inside it would take quadratic time."""
 _TOKEN: Final = re.compile(rf"{_OPAQUE.pattern}|[\[\]{{}}=\n]|[^\s\[\]{{}}=\"'#]+")
 _LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_KEY_PARTS}}}")
 _BLANK: Final = re.compile(r"(?:\s|#[^\n]*+)*+")
