@@ -97,6 +97,7 @@ def test_what_nests_ten_thousand_deep_is_refused(text: str) -> None:
 MANY_BRACKETS = "any where " + "(" * 60 + "a" + ")" * 60 + " or (((((b)))))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tail",
     [
@@ -117,6 +118,7 @@ def test_what_is_never_closed_is_told_quickly(tail: str) -> None:
 LARGEST_FILE = 1024 * 1024 - 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
