@@ -383,3 +383,75 @@ class StateStore(Protocol):
 
     def close(self) -> None:
         """Release everything. A second call does nothing."""
+
+
+# --- patterns ------------------------------------------------------------------
+
+
+class PatternKind(enum.Enum):
+    """How a pattern is written."""
+
+    WILDCARD = "wildcard"
+    """`*` is any text, `?` any one character, line ends included; nothing else is special."""
+    REGEX = "regex"
+    """In the syntax of `kestrel_framework.values.compile_regex`."""
+
+
+@attrs.frozen
+class Pattern:
+    """What a whole text is matched against.
+
+    Attributes:
+        kind: How it is written.
+        text: The pattern.
+        fold: Whether case makes no difference, as for `values.fold_case`. Only regular
+            expressions have it; a wildcard is folded, like the texts it is asked about,
+            before an engine sees it.
+    """
+
+    kind: PatternKind
+    text: str
+    fold: bool = False
+
+
+class PatternDatabase(Protocol):
+    """Many patterns, compiled together."""
+
+    def matches(self, text: str) -> Sequence[int]:
+        """Return the places of the patterns that match `text` from end to end, in any order.
+
+        Called: from the detector's thread, for texts it has not seen lately. They may be
+        long, and hold anything, line ends, null characters and lone surrogates too. Must
+        return in time linear in the text.
+        """
+
+
+@attrs.frozen
+class CompiledPatterns:
+    """What an engine makes of some patterns.
+
+    Attributes:
+        database: Answers for all of them but the refused ones.
+        refused: The places of patterns that the engine cannot take; the kernel tests each of
+            them by itself, so that an engine need not know everything.
+    """
+
+    database: PatternDatabase
+    refused: frozenset[int] = frozenset()
+
+
+class PatternEngine(Protocol):
+    """Finds which of thousands of patterns match a text, in one pass.
+
+    Every engine gives the same answers as `values.compile_wildcard` and `values.compile_regex`.
+    """
+
+    def compile(self, patterns: Sequence[Pattern]) -> CompiledPatterns:
+        """Return the patterns compiled together; their places are their numbers.
+
+        Called: while a detector is made, or given other rules; once for each field and
+        form of its values. May keep what it compiled on disk.
+
+        Raises:
+            PluginError: the engine does not work here.
+        """
