@@ -414,11 +414,14 @@ class Pattern:
     fold: bool = False
 
 
+@runtime_checkable
 class PatternDatabase(Protocol):
     """Many patterns, compiled together."""
 
     def matches(self, text: str) -> Sequence[int]:
-        """Return the places of the patterns that match `text` from end to end, in any order.
+        """Return the places of the patterns that match `text` from end to end.
+
+        Each place once, in any order.
 
         Called: from the detector's thread, for texts it has not seen lately. They may be
         long, and hold anything, line ends, null characters and lone surrogates too. Must
@@ -440,6 +443,7 @@ class CompiledPatterns:
     refused: frozenset[int] = frozenset()
 
 
+@runtime_checkable
 class PatternEngine(Protocol):
     """Finds which of thousands of patterns match a text, in one pass.
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         make_process_event,
     )
     from kestrel_framework.testing.output_handler_contract import OutputHandlerContract
+    from kestrel_framework.testing.pattern_engine_contract import PatternEngineContract
     from kestrel_framework.testing.plugin_contract import PluginContract
     from kestrel_framework.testing.predicate_evaluator_contract import PredicateEvaluatorContract
     from kestrel_framework.testing.rule_compiler_contract import RuleCompilerContract
@@ -46,6 +47,7 @@ _CONTRACTS = {
     "action_executor_contract": ("ActionExecutorContract",),
     "event_source_contract": ("EventSourceContract",),
     "output_handler_contract": ("OutputHandlerContract",),
+    "pattern_engine_contract": ("PatternEngineContract",),
     "plugin_contract": ("PluginContract",),
     "predicate_evaluator_contract": ("PredicateEvaluatorContract",),
     "rule_compiler_contract": ("RuleCompilerContract",),
@@ -82,6 +84,7 @@ __all__ = [
     "FakeClock",
     "FakeSource",
     "OutputHandlerContract",
+    "PatternEngineContract",
     "PluginContract",
     "PredicateEvaluatorContract",
     "RecordingAction",
