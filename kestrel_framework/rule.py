@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
 
+from kestrel_framework._canonical_json import canonical_json, json_list, json_object
 from kestrel_framework.errors import RuleError, SourceLocation
 from kestrel_framework.predicate import Predicate, Value
-from kestrel_framework.predicate_traversal import fields_of, lineages_of, to_data
+from kestrel_framework.predicate_traversal import fields_of, lineages_of
 from kestrel_framework.schema import FieldType
 
 ANY_EVENT: Final[frozenset[str]] = frozenset()
@@ -357,8 +357,7 @@ class Rule:
         """A digest of what the rule means: not of its text, name, version or compiler."""
         # Rules without pipes mean what they meant before there were any.
         meant = (self.body, self.pipes) if self.pipes else self.body
-        text = json.dumps(_meaning(meant), sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_meaning(meant).encode()).hexdigest()
 
     @property
     def revision(self) -> str:
@@ -366,33 +365,39 @@ class Rule:
         return f"{self.metadata.version}-{self.semantic_hash[:8]}"
 
 
-def _meaning(part: object) -> object:
+def _meaning(part: object) -> str:
+    """Return what a part of a body means, as canonical JSON."""
     match part:
         case Program():
-            return {
-                "runtime": part.runtime,
-                "payload": hashlib.sha256(part.payload).hexdigest(),
-                "fields": sorted((path, kind.value) for path, kind in part.fields.items()),
-                "prefilter": _meaning(part.prefilter),
-            }
+            fields = sorted((path, kind.value) for path, kind in part.fields.items())
+            return json_object(
+                {
+                    "runtime": canonical_json(part.runtime),
+                    "payload": canonical_json(hashlib.sha256(part.payload).hexdigest()),
+                    "fields": canonical_json(tuple(fields)),
+                    "prefilter": canonical_json(part.prefilter),
+                }
+            )
         case Pipe(name, arguments, fold):
-            return {"pipe": name, "arguments": _meaning(arguments), "fold": fold}
+            return json_object(
+                {
+                    "pipe": canonical_json(name),
+                    "arguments": _meaning(arguments),
+                    "fold": canonical_json(fold),
+                }
+            )
         case EventRule() | SequenceRule() | SampleRule() | JoinRule() | Step() | JoinKey():
-            data: dict[str, object] = {"kind": type(part).__name__}
+            members = {"kind": canonical_json(type(part).__name__)}
             for attribute in attrs.fields(type(part)):
                 value = getattr(part, attribute.name)
                 # What a later version adds must not give the rules of today another meaning.
                 if attribute.name != "name" and value != attribute.default:
-                    data[attribute.name] = _meaning(value)
-            return data
-        case frozenset():
-            return sorted(str(item) for item in part)
+                    members[attribute.name] = _meaning(value)
+            return json_object(members)
         case tuple():
-            return [_meaning(item) for item in part]
-        case None | bool() | int():
-            return part
+            return json_list(part, _meaning)
         case _:
-            return to_data(part)  # type: ignore[arg-type]
+            return canonical_json(part)
 
 
 def _in_a_tuple(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -414,11 +419,14 @@ class RuleSet:
     rules: tuple[Rule, ...] = attrs.field(default=(), converter=_in_a_tuple)
 
     def __attrs_post_init__(self) -> None:
-        seen: dict[tuple[str, str], Rule] = {}
+        seen: dict[str, list[Rule]] = {}
         for rule in self.rules:
             if rule.streaming_problem:
                 raise RuleError(rule.streaming_problem, rule.location, rule_id=rule.rule_id)
-            first = seen.setdefault((rule.rule_id, rule.semantic_hash), rule)
+            revisions = seen.setdefault(rule.rule_id, [])
+            # Digests take time; of the rules with an id of their own, nobody asks for one here.
+            first = next((r for r in revisions if r.semantic_hash == rule.semantic_hash), rule)
+            revisions.append(rule)
             if first is not rule:
                 where = f"; the first is in {first.location}" if first.location else ""
                 problem = f"rule `{rule.rule_id}` is in the set twice with the same meaning{where}"
