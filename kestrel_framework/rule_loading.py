@@ -204,7 +204,7 @@ class _Loader:
             else:
                 path = self._load_package(tree, unit.folder, unit.names, outcome)
         except (RuleError, ExceptionGroup) as error:
-            outcome.errors += errors_in(error)
+            outcome.take_errors(error)
         if not (outcome.rule_ids or outcome.errors):
             return None
         for rule in outcome.rules:
@@ -271,7 +271,9 @@ class _Loader:
             try:
                 sources = compiler.read(file)
             except Exception as error:
-                raise _attributed(error, compiler, SourceLocation(file.path)) from error
+                if _is_of_rules(error):
+                    raise
+                raise _blaming(compiler, error, SourceLocation(file.path)) from error
             if sources:
                 found[compiler.language] = sources
         if len(found) > 1:
@@ -283,7 +285,7 @@ class _Loader:
         try:
             self._take(self._compiled(source), outcome)
         except (RuleError, ExceptionGroup) as error:
-            outcome.errors += errors_in(error)
+            outcome.take_errors(error)
 
     def _compiled(self, source: RuleSource) -> Rule:
         compiler = self._compilers.get(source.language)
@@ -295,7 +297,9 @@ class _Loader:
         try:
             return compiler.compile(source, self._schema)
         except Exception as error:
-            raise _attributed(error, compiler, source.location) from error
+            if _is_of_rules(error):
+                raise
+            raise _blaming(compiler, error, source.location) from error
 
     def _take(self, rule: Rule, outcome: _Outcome) -> None:
         where = rule.location
@@ -319,6 +323,17 @@ class _Outcome:
     rule_ids: list[str] = attrs.field(factory=list)
     errors: list[RuleError] = attrs.field(factory=list)
     warnings: list[RuleError] = attrs.field(factory=list)
+
+    def take_errors(self, error: _RuleErrors) -> None:
+        """Take over what was raised, without the frames it went through.
+
+        Those would hold all that is in them, such as the files of the archive, for as long as
+        somebody keeps the error. Where a plugin is to blame, its author needs them.
+        """
+        for single in errors_in(error):
+            if single.severity is not Severity.CRITICAL:
+                single.__traceback__ = single.__cause__ = single.__context__ = None
+            self.errors.append(single)
 
 
 @attrs.frozen
@@ -363,14 +378,15 @@ def _with_own_ids(loaded: LoadedFile, owners: dict[str, str]) -> LoadedFile:
     return attrs.evolve(loaded, rules=rules, errors=(*loaded.errors, *errors))
 
 
-def _attributed(
-    error: Exception, compiler: RuleCompiler, location: SourceLocation
-) -> RuleError | ExceptionGroup[RuleError]:
-    """Return what a compiler raised, made a rule error that blames the compiler if need be."""
-    if isinstance(error, RuleError):
-        return error
-    if isinstance(error, ExceptionGroup) and error.split(RuleError)[1] is None:
-        return error
+def _is_of_rules(error: Exception) -> bool:
+    """Say whether a compiler may raise that: it is about rules alone."""
+    if isinstance(error, ExceptionGroup):
+        return error.split(RuleError)[1] is None
+    return isinstance(error, RuleError)
+
+
+def _blaming(compiler: RuleCompiler, error: Exception, location: SourceLocation) -> RuleError:
+    """Return the error about a compiler that raised something else."""
     blame = (
         str(error)
         if isinstance(error, KestrelError)
