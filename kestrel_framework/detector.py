@@ -15,11 +15,16 @@ import attrs
 import msgspec
 
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
+from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._pipeline.alert_builder import AlertBuilder
+from kestrel_framework._pipeline.event_clock import EventClock
+from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import (
     Candidate,
     Completion,
+    MatchedBatch,
     Problem,
+    Row,
     Target,
     targets_of,
 )
@@ -34,8 +39,6 @@ from kestrel_framework._pipeline.process_lineage import (
     encode,
 )
 from kestrel_framework._pipeline.result_filter import ResultFilter
-from kestrel_framework._pipeline.row_decoder import RowDecoder
-from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework._pipeline.sequence_tracker import (
     EndReason,
     SequenceTracker,
@@ -44,7 +47,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
 from kestrel_framework.alert import Alert
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, EventSettings
-from kestrel_framework.interfaces import Limits, PredicateEvaluator
+from kestrel_framework.interfaces import Limits, PatternEngine, PredicateEvaluator
 from kestrel_framework.rule import EventRule, LoadReport, RuleSet
 from kestrel_framework.schema import SchemaRegistry
 
@@ -117,7 +120,7 @@ class _Generation:
 
     rules: RuleSet
     targets: tuple[Target, ...]
-    matcher: RuleMatcher
+    matcher: EventMatcher
     lineage: ProcessLineage
     runner: PredicateRunner
     tracker: SequenceTracker
@@ -140,6 +143,7 @@ class Detector:
             should be the one the rules were compiled with.
         settings: Which fields say when and what an event is.
         evaluators: Runtimes for programs written by hand, by name, besides `native`.
+        pattern_engine: Finds the patterns that match a text; the kernel's own if left out.
         runtime: The runtime that decides about expressions.
         limits: How much unfinished sequences may hold.
         lineage_processes: How many processes are remembered, where rules ask for lineage.
@@ -159,6 +163,7 @@ class Detector:
         settings: EventSettings | None = None,
         evaluators: Mapping[str, PredicateEvaluator] | None = None,
         runtime: str = "native",
+        pattern_engine: PatternEngine | None = None,
         limits: TrackerLimits | None = None,
         lineage_processes: int = DEFAULT_PROCESSES,
         on_problem: Callable[[Problem], None] | None = None,
@@ -169,9 +174,10 @@ class Detector:
         self._settings = settings or EventSettings()
         self._evaluators = {"native": NativeEvaluator(), **(evaluators or {})}
         self._runtime = runtime
+        self._pattern_engine = pattern_engine or NativePatternEngine()
         self._limits = limits or TrackerLimits()
         self._lineage_processes = lineage_processes
-        self._decoder = RowDecoder(self._settings, self._schema, self._report)
+        self._clock = EventClock()
         self._losses = LossLedger()
         self._next_offsets: dict[str, int] = {}
         rule_set = rules.rule_set if isinstance(rules, LoadReport) else rules
@@ -211,18 +217,8 @@ class Detector:
         Documents without a stream of their own are numbered on in one stream.
         """
         batch = events if isinstance(events, EventBatch) else EventBatch(documents=list(events))
-        self._note_losses(batch)
-        rows = self._decoder.rows(self._numbered(batch))
-        self.statistics.events += len(rows)
-        if rows:
-            self._losses.close(rows[0].timestamp)
-        generation = self._generation
-        proposed = generation.matcher.candidates(rows)
-        candidates = generation.runner.confirm(generation.lineage.decide(rows, proposed))
-        alerts = [alert for candidate in candidates for alert in self._alerts(candidate)]
-        if batch.watermark is not None:
-            alerts += self.advance(batch.watermark)
-        return alerts
+        numbered = self._numbered(batch)
+        return self._follow(numbered, self._generation.matcher.match(numbered))
 
     def advance(self, watermark: int) -> list[Alert]:
         """Hear that no event older than `watermark` (nanoseconds since 1970) will come.
@@ -257,7 +253,7 @@ class Detector:
                 "version": _SNAPSHOT_VERSION,
                 "tracker": self._generation.tracker.snapshot(),
                 "lineage": encode(self._generation.lineage.dump()),
-                "decoder": self._decoder.snapshot(),
+                "decoder": self._clock.greatest,
                 "losses": self._losses.snapshot(),
                 "offsets": self._next_offsets,
             }
@@ -281,7 +277,7 @@ class Detector:
         lineage = LineageState() if state.lineage is None else decode(state.lineage)
         self._generation.tracker.restore(state.tracker)
         self._generation.lineage.load(lineage)
-        self._decoder.restore(state.decoder)
+        self._clock.greatest = state.decoder
         self._losses.restore(state.losses)
         self._next_offsets = dict(state.offsets)
 
@@ -292,6 +288,7 @@ class Detector:
             "settings": self._settings,
             "evaluators": {k: v for k, v in self._evaluators.items() if k != "native"},
             "runtime": self._runtime,
+            "pattern_engine": self._pattern_engine,
             "limits": self._limits,
             "lineage_processes": self._lineage_processes,
             "statistics": self.statistics,
@@ -313,7 +310,13 @@ class Detector:
         return _Generation(
             rules,
             targets,
-            RuleMatcher((*targets, *lineage.targets), self._schema),
+            EventMatcher(
+                (*targets, *lineage.targets),
+                self._schema,
+                self._settings,
+                self._pattern_engine,
+                lineage.paths,
+            ),
             lineage,
             PredicateRunner(
                 targets,
@@ -328,6 +331,36 @@ class Detector:
             AlertBuilder(rules),
         )
 
+    def _follow(self, batch: EventBatch, matched: MatchedBatch) -> list[Alert]:
+        """Return the alerts of a batch, given what it says by itself."""
+        self._note_losses(batch)
+        for problem in matched.problems:
+            self._report(problem)
+        self.statistics.events += len(matched.places)
+        times = self._clock.times(matched.times)
+        if times:
+            self._losses.close(times[0])
+        stream, first = batch.stream or "", batch.first_offset or 0
+        proposed = []
+        for match in matched.matches:
+            index = match.index
+            offset = first + matched.places[index]
+            tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
+            row = Row(match.read_document, times[index], stream, offset, tiebreaker)
+            proposed.append(Candidate(row, match.targets, index=index))
+        generation = self._generation
+        related = generation.lineage.decide(
+            matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
+        )
+        alerts = [
+            alert
+            for candidate in generation.runner.confirm(related)
+            for alert in self._alerts(candidate)
+        ]
+        if batch.watermark is not None:
+            alerts += self.advance(batch.watermark)
+        return alerts
+
     def _numbered(self, batch: EventBatch) -> EventBatch:
         if batch.stream is not None and batch.first_offset is not None:
             return batch
@@ -341,7 +374,7 @@ class Detector:
     def _note_losses(self, batch: EventBatch) -> None:
         if batch.lost:
             self.statistics.lost.update(batch.lost)
-            self._losses.record(batch.lost, self._decoder.greatest_timestamp)
+            self._losses.record(batch.lost, self._clock.greatest)
 
     def _alerts(self, candidate: Candidate) -> list[Alert]:
         generation = self._generation

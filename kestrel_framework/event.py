@@ -154,7 +154,8 @@ def read_path(
 def unfold_dotted_keys(document: Document) -> Document:
     """Return `document` with keys such as `"process.name"` made into nested objects.
 
-    A document without dotted keys is returned as it is. Where a dotted and a
+    A document without dotted keys is returned as it is; a key with an empty part (`".a"`) stays
+    one key, which no path leads to. Where a dotted and a
     nested key give the same path two values, the field has both values; nothing
     is lost. Cost: linear in the document.
     """
@@ -175,7 +176,8 @@ def _has_dotted_key(value: object) -> bool:
 
 def _unfold_into(target: dict[str, object], document: Document) -> None:
     for key, value in document.items():
-        *way, last = [part for part in key.split(".") if part] or [key]
+        parts = key.split(".")
+        *way, last = parts if all(parts) else [key]
         place = target
         for part in way:
             inner = place.get(part)

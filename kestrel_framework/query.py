@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
+from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._pipeline.event_clock import EventClock
+from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import (
     Candidate,
     Completion,
+    MatchedBatch,
+    Ordinal,
     Problem,
+    Row,
     ordinal,
+    ordinal_of,
     targets_of,
 )
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
-from kestrel_framework._pipeline.row_decoder import RowDecoder
-from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework._pipeline.sequence_tracker import (
     SequenceTracker,
     TrackerLimits,
@@ -126,18 +131,53 @@ def _completions(
 ) -> list[Completion]:
     rules = RuleSet([attrs.evolve(rule, pipes=())])
     targets = targets_of(rules)
-    batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
-    rows = RowDecoder(settings, schema, report).rows(batch)
-    rows.sort(key=lambda row: ordinal(row.event()))
     lineage = ProcessLineage(rules, targets, LineageLimits.unlimited(), report)
-    proposed = RuleMatcher((*targets, *lineage.targets), schema).candidates(rows)
-    candidates = lineage.decide(rows, proposed)
+    matcher = EventMatcher(
+        (*targets, *lineage.targets), schema, settings, NativePatternEngine(), lineage.paths
+    )
+    batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
+    candidates = _related(lineage, matcher.match(batch), report)
     if isinstance(rule.body, SampleRule):
         candidates.sort(key=lambda candidate: candidate.row.offset)
     if isinstance(rule.body, EventRule):
         return [_single(candidate) for candidate in candidates]
     tracker = SequenceTracker(rules, targets, TrackerLimits.unlimited(), samples_per_key)
     return [*tracker.advance(candidates), *tracker.finish()]
+
+
+def _related(
+    lineage: ProcessLineage, matched: MatchedBatch, report: Callable[[Problem], None]
+) -> list[Candidate]:
+    """Return the events that satisfy conditions, in the order of events."""
+    for problem in matched.problems:
+        report(problem)
+    times = EventClock().times(matched.times)
+    tiebreakers = matched.tiebreakers or [None] * len(times)
+
+    def in_order(index: int) -> Ordinal:
+        return ordinal_of(times[index], tiebreakers[index], _STREAM, matched.places[index])
+
+    order = sorted(range(len(times)), key=in_order)
+    rank_of = {index: rank for rank, index in enumerate(order)}
+    candidates = [
+        Candidate(
+            Row(
+                match.read_document,
+                times[match.index],
+                _STREAM,
+                matched.places[match.index],
+                tiebreakers[match.index],
+            ),
+            match.targets,
+            index=rank_of[match.index],
+        )
+        for match in matched.matches
+    ]
+    candidates.sort(key=lambda candidate: candidate.index)
+    processes = [matched.processes[index] for index in order] if matched.processes else ()
+    return lineage.decide(
+        processes, candidates, lambda rank: f"{_STREAM}#{matched.places[order[rank]]}"
+    )
 
 
 def _document(event: Event | None) -> Document | None:

@@ -5,6 +5,7 @@ Private: the form may change with every measurement.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -21,16 +22,40 @@ QUERY: Final = -2
 """The step number of a query inside a `Lineage`."""
 
 
-@attrs.define(eq=False)
 class Row:
-    """One event as the matcher reads it."""
+    """One event that something matched, or that is followed otherwise.
 
-    document: Document
-    event_types: frozenset[str]
-    timestamp: int
-    stream: str
-    offset: int
-    tiebreaker: int | float | str | None = None
+    Args:
+        read_document: Returns the document; called once at most.
+        timestamp: Event time in nanoseconds since 1970.
+        stream: The name of the numbering.
+        offset: The number in it.
+        tiebreaker: What orders events of one timestamp.
+    """
+
+    __slots__ = ("_document", "_read_document", "offset", "stream", "tiebreaker", "timestamp")
+
+    def __init__(
+        self,
+        read_document: Callable[[], Document],
+        timestamp: int,
+        stream: str,
+        offset: int,
+        tiebreaker: int | float | str | None = None,
+    ) -> None:
+        self._read_document = read_document
+        self._document: Document | None = None
+        self.timestamp = timestamp
+        self.stream = stream
+        self.offset = offset
+        self.tiebreaker = tiebreaker
+
+    @property
+    def document(self) -> Document:
+        """The whole event; decoded when first asked for."""
+        if self._document is None:
+            self._document = self._read_document()
+        return self._document
 
     def event(self) -> Event:
         """Return the public view, for a row that matched."""
@@ -38,21 +63,63 @@ class Row:
         return Event(identity, self.timestamp, self.document, self.tiebreaker)
 
 
+@attrs.frozen
+class Match:
+    """An event that satisfies targets.
+
+    Attributes:
+        index: Which of the events of a `MatchedBatch`, from 0.
+        targets: The numbers of the targets, ascending.
+        read_document: Returns the whole event.
+    """
+
+    index: int
+    targets: list[int]
+    read_document: Callable[[], Document]
+
+
+@attrs.frozen
+class MatchedBatch:
+    """What a batch says by itself, before anything that depends on the batches before.
+
+    Attributes:
+        places: Where in the batch each event stands that can be read; ascending.
+        times: Event time of each in nanoseconds since 1970, or None where it says none.
+        tiebreakers: What orders each among the events of its time; empty where no field does.
+        problems: What was odd about the input, in order.
+        processes: What each event has at the paths that were asked for; empty if none was.
+        matches: The events that satisfy targets; ascending.
+    """
+
+    places: Sequence[int]
+    times: Sequence[int | None]
+    tiebreakers: Sequence[int | float | str | None]
+    problems: Sequence[Problem]
+    processes: Sequence[tuple[object, ...]]
+    matches: Sequence[Match]
+
+
 Ordinal: TypeAlias = tuple[int, int, int | float | str, str, int]
 """What orders events; two different events never have the same."""
 
 
 def ordinal(event: Event) -> Ordinal:
+    """Return the place of an event in the order of events."""
+    identity = event.identity
+    return ordinal_of(event.timestamp, event.tiebreaker, identity.stream, identity.offset)
+
+
+def ordinal_of(
+    timestamp: int, tiebreaker: int | float | str | None, stream: str, offset: int
+) -> Ordinal:
     """Return the place of an event in the order of events.
 
     By timestamp, then tiebreaker (numbers before texts, absent last), then stream and offset.
     """
-    tiebreaker = event.tiebreaker
-    identity = event.identity
     if tiebreaker is None or tiebreaker != tiebreaker:
-        return event.timestamp, 2, 0, identity.stream, identity.offset
+        return timestamp, 2, 0, stream, offset
     rank = 1 if isinstance(tiebreaker, str) else 0
-    return event.timestamp, rank, tiebreaker, identity.stream, identity.offset
+    return timestamp, rank, tiebreaker, stream, offset
 
 
 @attrs.frozen
@@ -90,12 +157,14 @@ def targets_of(rules: RuleSet) -> tuple[Target, ...]:
 class Candidate:
     """A row and the numbers of the targets it satisfies, ascending.
 
-    `lineage` has the `Lineage` nodes that hold for it, of those that these targets ask for.
+    `lineage` has the `Lineage` nodes that hold for it, of those that these targets ask for;
+    `index` says which of the events of its batch it is.
     """
 
     row: Row
     targets: list[int]
     lineage: frozenset[Lineage] = frozenset()
+    index: int = 0
 
 
 @attrs.frozen

@@ -14,12 +14,11 @@ from kestrel_framework._builtin.input_blocks import (
     FileBlocks,
     StandardInput,
 )
+from kestrel_framework._pipeline.event_decoder import documents_of
 from kestrel_framework._pipeline.flow import Problem
-from kestrel_framework._pipeline.row_decoder import RowDecoder
 from kestrel_framework.cli.progress import Progress
 from kestrel_framework.errors import InputError
-from kestrel_framework.event import Document, EventBatch, EventSettings
-from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.event import Document, EventBatch
 
 _STANDARD_INPUT_NAME: Final = "standard input"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -27,8 +26,6 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 def read_documents(
     names: Sequence[str],
-    settings: EventSettings,
-    schema: SchemaRegistry,
     report: Callable[[Problem], None],
     progress: Progress,
 ) -> list[Document]:
@@ -38,21 +35,18 @@ def read_documents(
 
     Args:
         names: Paths; `-` is standard input.
-        settings: Which fields say when and what an event is.
-        schema: What event types there are.
         report: Told of each oddity, with file and line.
         progress: Told how many bytes of a file are read.
 
     Raises:
         InputError: a file cannot be read, or is damaged.
     """
-    decoder = RowDecoder(settings, schema, report)
     documents: list[Document] = []
     for name in names:
         content = _content(name, progress)
         origin = _STANDARD_INPUT_NAME if name == STANDARD_INPUT else name
         batch = _batch(content, origin)
-        documents += [row.document for row in decoder.rows(batch)]
+        documents += documents_of(batch, report)
     return documents
 
 

@@ -137,7 +137,7 @@ def command(
         note(rule_error_text(warning, "warning"))
     problems = ProblemPrinter()
     with progress("reading") as show:
-        documents = read_documents(inputs or ("-",), settings, schema, problems, show)
+        documents = read_documents(inputs or ("-",), problems, show)
     try:
         results = search(
             rule,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import attrs
 
-from kestrel_framework._pipeline.flow import Candidate, Problem, Row, Target
+from kestrel_framework._pipeline.flow import Candidate, Problem, Target
 from kestrel_framework._pipeline.over_approximation import (
     decided_by_lineage,
     expression_of,
@@ -86,6 +86,7 @@ class ProcessLineage:
         self.statistics = LineageStatistics()
         self._limits = limits or LineageLimits()
         self._report = report or (lambda problem: None)
+        self._place: Callable[[int], str] = str
         self._table = QueryTable(rules, targets)
         self._trees = [self._tree(fields) for fields in self._table.trees]
         self._tree_names = [tree_name(fields) for fields in self._table.trees]
@@ -107,12 +108,23 @@ class ProcessLineage:
         """The conditions that the matcher has to test beside those of the rules."""
         return tuple(self._targets)
 
-    def decide(self, rows: Sequence[Row], candidates: list[Candidate]) -> list[Candidate]:
-        """Learn from `rows`, and return the candidates that are left, in order.
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths whose values `decide` needs of every event."""
+        return tuple(field.path for fields in self._table.trees for field in fields)
+
+    def decide(
+        self,
+        events: Sequence[tuple[object, ...]],
+        candidates: list[Candidate],
+        place: Callable[[int], str] = str,
+    ) -> list[Candidate]:
+        """Learn from all events, and return the candidates that are left, in order.
 
         Args:
-            rows: All events, in order.
-            candidates: What the matcher says of them.
+            events: What each event has at `paths`, in the order of the events.
+            candidates: What the matcher says of them; `Candidate.index` counts in `events`.
+            place: What to call an event in reports, by its index.
 
         Returns:
             The candidates with the targets of rules that are left. Conditions that also read
@@ -121,13 +133,16 @@ class ProcessLineage:
         if not self._trees:
             return candidates
         left = []
+        self._place = place
         first, *others = [tree.see for tree in self._trees]
         coming = iter(candidates)
         candidate = next(coming, None)
-        for row in rows:
-            process = first(row)
-            processes = (process, *[see(row) for see in others]) if others else (process,)
-            if candidate is None or candidate.row is not row:
+        for index, values in enumerate(events):
+            processes: _Processes = (first(values[0], values[1], index),)
+            if others:
+                more = zip(others, values[2::2], values[3::2], strict=True)
+                processes = (*processes, *[see(own, parent, index) for see, own, parent in more])
+            if candidate is None or candidate.index != index:
                 continue
             if not self._concerned.isdisjoint(candidate.targets):
                 candidate = self._decided(candidate, processes)
@@ -173,15 +188,18 @@ class ProcessLineage:
             if decision.holds(self._asked.get(number))
         ]
         for tree in sorted(decision.without_process):
-            self._report_missing(candidate.row, self._table.trees[tree])
-        return Candidate(candidate.row, targets, frozenset(decision.lineage))
+            self._report_missing(candidate.index, self._table.trees[tree])
+        return Candidate(candidate.row, targets, frozenset(decision.lineage), candidate.index)
 
     def _of_rules(self, candidate: Candidate) -> list[int]:
         return [number for number in candidate.targets if number in self._rule_numbers]
 
-    def _report_missing(self, row: Row, fields: TreeFields) -> None:
+    def _report_missing(self, event: int, fields: TreeFields) -> None:
         problem = f"the event has no `{fields[0].path}`, so that no lineage is known for it"
-        self._report(Problem("no_process_id", problem, f"{row.stream}#{row.offset}", skipped=False))
+        self._report_about("no_process_id", problem, event)
+
+    def _report_about(self, cause: str, problem: str, event: int) -> None:
+        self._report(Problem(cause, problem, self._place(event), skipped=False))
 
     def _otherwise(self, target: Target) -> int | None:
         """Have the matcher test a condition where no lineage holds, and return the number."""
@@ -197,7 +215,7 @@ class ProcessLineage:
 
     def _tree(self, fields: TreeFields) -> ProcessTree:
         process, parent = (
-            process_id_reader(field, self._report, self.statistics) for field in fields
+            process_id_reader(field, self._report_about, self.statistics) for field in fields
         )
         return ProcessTree(process, parent, self._limits, self.statistics)
 

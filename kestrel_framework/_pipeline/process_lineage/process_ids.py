@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from kestrel_framework._pipeline.flow import Problem, Row
+import msgspec
+
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
 from kestrel_framework.interpreter import entries, split_path
 from kestrel_framework.predicate import Field
@@ -16,14 +17,15 @@ from kestrel_framework.values import LARGEST_INTEGER, SMALLEST_INTEGER
 ProcessId: TypeAlias = str | int | float
 """A number; an ASCII text of at most `LONGEST_TEXT` characters; or the digest of any other text."""
 
-IdReader: TypeAlias = Callable[[Row], ProcessId | None]
+IdReader: TypeAlias = Callable[[object, int], ProcessId | None]
+"""Returns the id that a raw value of an event gives; the number says which event it is."""
 
 LONGEST_TEXT: Final = 128
 _DIGEST: Final = "§"  # not ASCII, so that no text is taken for a digest
 
 
 def process_id_reader(
-    field: Field, report: Callable[[Problem], None], statistics: LineageStatistics
+    field: Field, report: Callable[[str, str, int], None], statistics: LineageStatistics
 ) -> IdReader:
     """Return what reads the id that a field of an event gives.
 
@@ -32,7 +34,7 @@ def process_id_reader(
 
     Args:
         field: Where the id stands.
-        report: Told what is no id.
+        report: Told the cause and the sentence of what is no id, and which event has it.
         statistics: Where long ids are counted.
     """
     parts = split_path(field.path)
@@ -40,35 +42,28 @@ def process_id_reader(
     takes_texts = field.type in (None, FieldType.KEYWORD)
     takes_integers = field.type in (None, FieldType.LONG)
 
-    def read(row: Row) -> ProcessId | None:
-        value: object = row.document
-        for part in parts:
-            if type(value) is not dict:
-                break
-            value = value.get(part)
-        else:
-            if type(value) is str:
-                if takes_texts and 0 < len(value) <= LONGEST_TEXT and value.isascii():
-                    return value
-            elif (
-                type(value) is int
-                and takes_integers
-                and SMALLEST_INTEGER <= value <= LARGEST_INTEGER
-            ):
+    def read(value: object, event: int) -> ProcessId | None:
+        if type(value) is str:
+            if takes_texts and 0 < len(value) <= LONGEST_TEXT and value.isascii():
                 return value
-        if value is None and null_is_missing:
+        elif type(value) is int:
+            if takes_integers and SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+                return value
+        elif value is msgspec.UNSET or (value is None and null_is_missing):
             return None
-        return read_any(row)
+        return read_any(value, event)
 
-    def read_any(row: Row) -> ProcessId | None:
-        found = entries(field, row.document)
+    def read_any(value: object, event: int) -> ProcessId | None:
+        document: object = value
+        for part in reversed(parts):
+            document = {part: document}
+        found = entries(field, document)
         if not found:
             return None
         first = found[0]
         if isinstance(first, (bool, Mapping)) or any(other != first for other in found):
             problem = f"`{field.path}` names no process: it is neither one text nor one number"
-            place = f"{row.stream}#{row.offset}"
-            report(Problem("odd_process_id", problem, place, skipped=False))
+            report("odd_process_id", problem, event)
             return None
         if not isinstance(first, str):
             return first

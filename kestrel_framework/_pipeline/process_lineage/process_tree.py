@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from kestrel_framework._pipeline.flow import Row
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
 from kestrel_framework._pipeline.process_lineage.process_ids import IdReader, ProcessId
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
@@ -78,19 +77,25 @@ class ProcessTree:
     def __len__(self) -> int:
         return len(self._unmarked) + len(self._marked)
 
-    def see(self, row: Row) -> Process | None:
-        """Learn from an event, and return its process, or None where it names none."""
-        process_id = self._read_process(row)
+    def see(self, process_value: object, parent_value: object, event: int) -> Process | None:
+        """Learn from an event, and return its process, or None where it names none.
+
+        Args:
+            process_value: What the event has where its process stands.
+            parent_value: What it has where the parent stands.
+            event: Which event it is, for reports.
+        """
+        process_id = self._read_process(process_value, event)
         if process_id is None:
             return None
         process = self._found(process_id)
         if process is None:
             process = Process(process_id)
-            self._learn_parent(process, row)
+            self._learn_parent(process, parent_value, event)
             self._keep(process)
         elif process.parent is None:
             was_marked = process.is_marked
-            self._learn_parent(process, row)
+            self._learn_parent(process, parent_value, event)
             if process.is_marked and not was_marked:
                 self._marked[process_id] = self._unmarked.pop(process_id)
         return process
@@ -158,8 +163,8 @@ class ProcessTree:
             return None
         return self._unmarked.get(process_id) or self._marked.get(process_id)
 
-    def _learn_parent(self, process: Process, row: Row) -> None:
-        parent_id = self._read_parent(row)
+    def _learn_parent(self, process: Process, parent_value: object, event: int) -> None:
+        parent_id = self._read_parent(parent_value, event)
         if parent_id is None or parent_id == process.id:
             return
         parent = self._found(parent_id)

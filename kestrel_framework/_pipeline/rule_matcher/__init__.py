@@ -1,5 +1,11 @@
-"""Finds, for each row, the conditions of all rules that hold for it."""
+"""Finds, for each event, the conditions of all rules that hold for it."""
 
-from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher
+from kestrel_framework._pipeline.rule_matcher.matcher import (
+    MatcherStatistics,
+    RuleMatcher,
+    paths_read,
+)
+from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits
+from kestrel_framework._pipeline.rule_matcher.residuals import ReadEvent
 
-__all__ = ["RuleMatcher"]
+__all__ = ["MatcherLimits", "MatcherStatistics", "ReadEvent", "RuleMatcher", "paths_read"]

@@ -1,44 +1,63 @@
-"""The matcher: for each row, the conditions of all rules that hold."""
+"""The matcher: for each event, the conditions of all rules that hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
-from kestrel_framework._pipeline.flow import Candidate, Row, Target
+from kestrel_framework._pipeline.event_decoder import RawReader, View, ViewTypes
+from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.over_approximation import decided_by_event
-from kestrel_framework._pipeline.rule_matcher.field_index import Anchor, best_anchors
-from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
-from kestrel_framework._pipeline.rule_matcher.row_cells import Cells, CellTable
-from kestrel_framework.event import Document
-from kestrel_framework.predicate import NEVER, Predicate
+from kestrel_framework._pipeline.rule_matcher.clauses import Clause, clauses_of
+from kestrel_framework._pipeline.rule_matcher.decision_graph import (
+    DecisionGraph,
+    IndexedClause,
+    Verdict,
+)
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits, MemoBudget
+from kestrel_framework._pipeline.rule_matcher.residuals import EventTest, ReadEvent, ResidualTests
+from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
+from kestrel_framework.interfaces import PatternEngine
+from kestrel_framework.predicate import ALWAYS, AnyElement, ElementCount, Field, IsNull, Predicate
+from kestrel_framework.predicate_traversal import walk
 from kestrel_framework.rule import ANY_EVENT
-from kestrel_framework.schema import SchemaRegistry
-from kestrel_framework.values import Scalar
+from kestrel_framework.schema import FieldType, SchemaRegistry
 
-_MOST_SELECTIONS_KEPT: Final = 1024
-
-_Tests: TypeAlias = tuple[tuple[int, RowTest], ...]
-"""Target numbers, ascending, with the tests of their predicates."""
+_WITH_OBJECTS: Final = (None, FieldType.OBJECT)
 
 
 @attrs.frozen
-class _Group:
-    """The targets that look at the same event types.
+class MatcherStatistics:
+    """What a matcher has done. Only ever grows.
 
     Attributes:
-        event_types: Those types; empty is every event.
-        indexes: For a cell, which tests are worth asking if it has a certain text.
-        always: The tests to ask about every event of these types.
-        code: The generated source, for people.
+        values_looked_up: Values of fields that were not remembered.
+        nodes_made: Nodes of the decision graph.
+        residuals_tested: Residuals of clauses whose other conditions held.
+        times_emptied: How often everything remembered was forgotten, at a limit.
     """
 
-    event_types: frozenset[str]
-    indexes: tuple[tuple[int, Mapping[Scalar, _Tests]], ...]
-    always: _Tests
-    code: str
+    values_looked_up: int
+    nodes_made: int
+    residuals_tested: int
+    times_emptied: int
+
+
+def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool]:
+    """Return the paths that a matcher reads, and whether it asks about objects there."""
+    paths = {category_field: False}
+    for target in targets:
+        for node in walk(decided_by_event(target.condition)):
+            if isinstance(node, Field):
+                paths.setdefault(node.path, False)
+            elif isinstance(node, (IsNull, AnyElement, ElementCount)):
+                field = node.value if isinstance(node, IsNull) else node.array
+                if isinstance(field, Field) and field.type in _WITH_OBJECTS:
+                    paths[field.path] = True
+    return paths
 
 
 class RuleMatcher:
@@ -46,111 +65,125 @@ class RuleMatcher:
 
     What it returns over-approximates in two cases: of a `Program` it decides only the
     prefilter, and a leaf that reads an earlier step's event, or asks for lineage, counts
-    as held. Otherwise it is exact. Generated code, and so not picklable.
+    as held. Otherwise it is exact.
+
+    Cost: for each event a dictionary access or two for each field that live clauses still ask
+    for, some five to ten; a value or a combination that was not seen before costs more. Memory
+    is bounded by `limits`.
 
     Args:
         targets: The conditions; their places are their numbers.
-        schema: The schema the rules were compiled with. Rows come with the
-            ancestors of their event types, so that only its fields count here.
+        category_field: What the event types of targets are compared with.
+        schema: The schema the rules were compiled with; says which event types are also others.
+        views: What the events are decoded to.
+        patterns: Finds the patterns that match a text.
+        limits: What to remember of events.
     """
 
-    def __init__(self, targets: Sequence[Target], schema: SchemaRegistry) -> None:
-        self._cells = CellTable()
-        self._groups = self._compiled(targets)
-        self._selections: dict[frozenset[str], tuple[_Group, ...]] = {}
-        types = (group.event_types for group in self._groups)
-        self._known_types = frozenset[str]().union(*types)
-
-    def candidates(self, rows: Sequence[Row]) -> list[Candidate]:
-        """Return the rows that satisfy a target, in order, with the targets they satisfy.
-
-        Cost: a few microseconds for each group of targets that look at the row's event
-        types, plus what those cost that the index cannot rule out.
-        """
-        found = []
-        cell_count = len(self._cells)
-        for row in rows:
-            cells: Cells = [None] * cell_count
-            targets: list[int] = []
-            for group in self._groups_for(row.event_types):
-                self._match(group, cells, row.document, targets)
-            if targets:
-                found.append(Candidate(row, sorted(set(targets))))
-        return found
-
-    def source(self) -> str:
-        """Return the generated source with what its names stand for, for people."""
-        cells = "\n".join(f"# {line}" for line in self._cells.legend())
-        return "\n\n".join([cells, *(group.code for group in self._groups)])
-
-    def _match(self, group: _Group, cells: Cells, document: Document, targets: list[int]) -> None:
-        for number, index in group.indexes:
-            values = cells[number]
-            if values is None:
-                values = self._cells.readers[number](cells, document)
-            for value in values:
-                for target, test in index.get(value, ()):
-                    if test(cells, document):
-                        targets.append(target)
-        for target, test in group.always:
-            if test(cells, document):
-                targets.append(target)
-
-    def _groups_for(self, event_types: frozenset[str]) -> tuple[_Group, ...]:
-        known = event_types & self._known_types
-        selection = self._selections.get(known)
-        if selection is None:
-            selection = tuple(
-                group
-                for group in self._groups
-                if group.event_types == ANY_EVENT or group.event_types & known
-            )
-            if len(self._selections) < _MOST_SELECTIONS_KEPT:
-                self._selections[known] = selection
-        return selection
-
-    def _compiled(self, targets: Sequence[Target]) -> tuple[_Group, ...]:
-        groups: dict[frozenset[str], list[tuple[int, Predicate]]] = {}
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        category_field: str,
+        schema: SchemaRegistry,
+        views: ViewTypes,
+        patterns: PatternEngine,
+        limits: MatcherLimits | None = None,
+    ) -> None:
+        self._budget = MemoBudget(limits or MatcherLimits())
+        self._residuals_tested = 0
+        builder = _IndexBuilder(category_field, schema, views, self._budget)
         for number, target in enumerate(targets):
-            predicate = decided_by_event(target.condition)
-            if predicate != NEVER:
-                groups.setdefault(target.event_types, []).append((number, predicate))
-        return tuple(self._group(types, members) for types, members in groups.items())
+            builder.add(number, target)
+        self._engines = builder.engines
+        self._graph = builder.graph(patterns)
 
-    def _group(
-        self, event_types: frozenset[str], members: Sequence[tuple[int, Predicate]]
-    ) -> _Group:
-        code = PredicateCode(self._cells)
-        names = [code.add(predicate) for _, predicate in members]
-        anchors = best_anchors([predicate for _, predicate in members])
-        tests = code.compiled()
-        always = []
-        indexes: dict[int, dict[Scalar, list[tuple[int, RowTest]]]] = {}
-        for (number, _), name, anchor in zip(members, names, anchors, strict=True):
-            if anchor is None:
-                always.append((number, tests[name]))
-                continue
-            index = indexes.setdefault(self._cells.number(anchor.field, anchor.form), {})
-            for text in anchor.texts:
-                index.setdefault(text, []).append((number, tests[name]))
-        frozen = {
-            cell: {text: tuple(some) for text, some in index.items()}
-            for cell, index in indexes.items()
-        }
-        code_text = _described(event_types, members, names, anchors, code)
-        return _Group(event_types, tuple(frozen.items()), tuple(always), code_text)
+    @property
+    def statistics(self) -> MatcherStatistics:
+        """What was done so far."""
+        return MatcherStatistics(
+            sum(engine.misses for engine in self._engines.values()),
+            self._graph.nodes_made,
+            self._residuals_tested,
+            self._budget.times_emptied,
+        )
+
+    def verdict(self, view: View) -> Verdict:
+        """Return what the fields of an event decide, and which residuals remain."""
+        node = self._graph.root
+        try:
+            while (read := node.read) is not None:
+                node = node.next[node.memo[read(view)]]
+        except TypeError:  # an object, or a list of lists: nothing a memo can have
+            return self._slow_verdict(view)
+        return node.verdict
+
+    def targets(self, verdict: Verdict, event: ReadEvent) -> list[int]:
+        """Return the targets that hold for an event, ascending."""
+        if not verdict.residuals:
+            return list(verdict.targets)
+        found = set(verdict.targets)
+        for target, test in verdict.residuals:
+            if target not in found:
+                self._residuals_tested += 1
+                if test(event):
+                    found.add(target)
+        return sorted(found)
+
+    def _slow_verdict(self, view: View) -> Verdict:
+        node = self._graph.root
+        while (read := node.read) is not None:
+            node = node.next[self._graph.fields[node.field].state_of(read(view))]
+        return node.verdict
 
 
-def _described(
-    event_types: frozenset[str],
-    members: Sequence[tuple[int, Predicate]],
-    names: Sequence[str],
-    anchors: Sequence[Anchor | None],
-    code: PredicateCode,
-) -> str:
-    types = ", ".join(ascii(name) for name in sorted(event_types)) or "every event"
-    lines = [f"# --- {types}"]
-    for (number, _), name, anchor in zip(members, names, anchors, strict=True):
-        where = f", if {anchor.field.path} is one of {len(anchor.texts)}" if anchor else ""
-        lines.append(f"# target {number}: {name}(c, d){ascii(where)[1:-1]}")
-    return "\n".join([*lines, "", code.source(), *(f"# {line}" for line in code.legend())])
+class _IndexBuilder:
+    """Collects the clauses of targets, field by field."""
+
+    def __init__(
+        self,
+        category_field: str,
+        schema: SchemaRegistry,
+        views: ViewTypes,
+        budget: MemoBudget,
+    ) -> None:
+        self._category_field = category_field
+        self._budget = budget
+        self._is_indexed: Callable[[str], bool] = views.paths.__contains__
+        paths = sorted(views.paths)
+        self.engines = {path: FieldEngine(path, schema.with_ancestors, budget) for path in paths}
+        self._readers: Mapping[str, RawReader] = {path: views.reader(path) for path in paths}
+        self._numbers = {path: number for number, path in enumerate(paths)}
+        self._residuals = ResidualTests(self.engines, self._readers)
+        self._clauses: list[IndexedClause] = []
+
+    def add(self, number: int, target: Target) -> None:
+        """Add the clauses of a target."""
+        predicate = decided_by_event(target.condition)
+        for clause in clauses_of(predicate, self._is_indexed):
+            self._add_clause(number, target.event_types, clause)
+
+    def _add_clause(self, target: int, event_types: frozenset[str], clause: Clause) -> None:
+        bit = 1 << len(self._clauses)
+        fields = 0
+        for path, condition in clause.conditions.items():
+            self.engines[path].add(condition, bit)
+            fields |= 1 << self._numbers[path]
+        if event_types != ANY_EVENT:
+            self.engines[self._category_field].add(OfEventType(event_types), bit)
+            fields |= 1 << self._numbers[self._category_field]
+        self._clauses.append(IndexedClause(target, fields, self._test(clause.residual)))
+
+    def _test(self, residual: Predicate) -> EventTest | None:
+        return None if residual == ALWAYS else self._residuals.test(residual)
+
+    def graph(self, patterns: PatternEngine) -> DecisionGraph:
+        """Compile the engines, and return the graph over all clauses."""
+        every_clause = (1 << len(self._clauses)) - 1
+        for engine in self.engines.values():
+            engine.compile(patterns, every_clause)
+        return DecisionGraph(
+            tuple(self.engines.values()),
+            tuple(self._readers.values()),
+            self._clauses,
+            self._budget,
+        )

@@ -1,0 +1,25 @@
+"""Decodes what sources hand over into views: the fields that rules read, and no more."""
+
+from kestrel_framework._pipeline.event_decoder.decoder import (
+    DecodedBatch,
+    EventDecoder,
+    documents_of,
+)
+from kestrel_framework._pipeline.event_decoder.documents import (
+    MalformedEventError,
+    checked_document,
+    document_of_payload,
+)
+from kestrel_framework._pipeline.event_decoder.views import RawReader, View, ViewTypes
+
+__all__ = [
+    "DecodedBatch",
+    "EventDecoder",
+    "MalformedEventError",
+    "RawReader",
+    "View",
+    "ViewTypes",
+    "checked_document",
+    "document_of_payload",
+    "documents_of",
+]

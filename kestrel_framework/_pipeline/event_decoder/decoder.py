@@ -1,0 +1,240 @@
+"""From batches to views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+import msgspec
+
+from kestrel_framework._pipeline.event_decoder.documents import (
+    MalformedEventError,
+    checked_document,
+    document_of_payload,
+)
+from kestrel_framework._pipeline.event_decoder.times import timestamp_parser
+from kestrel_framework._pipeline.event_decoder.views import RawReader, View, ViewTypes
+from kestrel_framework._pipeline.flow import Problem
+from kestrel_framework.errors import InputError
+from kestrel_framework.event import MAX_PAYLOAD_BYTES, Document, EventBatch, EventSettings
+
+
+@attrs.define
+class DecodedBatch:
+    """The events of a batch that can be read.
+
+    Attributes:
+        views: One for each.
+        places: Where in the batch each stands; ascending.
+        times: Event time of each in nanoseconds since 1970, or None where it says none.
+        problems: What was odd, in the order of the events, with its place in the batch.
+    """
+
+    views: list[View]
+    places: list[int]
+    times: list[int | None]
+    problems: list[tuple[int, Problem]]
+
+
+@attrs.define
+class DecoderStatistics:
+    """What a decoder has counted.
+
+    Attributes:
+        events: Events decoded, also those that took the slow way.
+        slow: Events that took the slow way: an odd shape, an unknown or dotted key, odd JSON.
+    """
+
+    events: int = 0
+    slow: int = 0
+
+
+class EventDecoder:
+    """Decodes batches, each by itself: nothing depends on the batches before.
+
+    Args:
+        settings: Which fields say when an event is, and what comes first.
+        paths: The paths that are read, and whether objects matter there.
+        always: Paths that are read in any case.
+
+    Attributes:
+        types: What reads the views.
+    """
+
+    def __init__(
+        self, settings: EventSettings, paths: Mapping[str, bool], always: Sequence[str] = ()
+    ) -> None:
+        self.statistics = DecoderStatistics()
+        own = (settings.timestamp_field, settings.category_field, settings.tiebreaker_field)
+        self.types = ViewTypes(paths, [path for path in (*own, *always) if path is not None])
+        self._timestamp_field = settings.timestamp_field
+        self._timestamp = self.reader(settings.timestamp_field)
+        self._tiebreaker = (
+            None if settings.tiebreaker_field is None else self.reader(settings.tiebreaker_field)
+        )
+        self._parse_time = timestamp_parser(settings.timestamp_unit)
+
+    def decode(self, batch: EventBatch) -> DecodedBatch:
+        """Return the events of a batch.
+
+        Raises:
+            InputError: the payloads are in a format that is not known.
+        """
+        if batch.payloads and batch.payload_format != "json":
+            raise InputError(
+                f'payloads in the format "{batch.payload_format}" cannot be read; only "json" can'
+            )
+        self.types.refresh()
+        decoded = DecodedBatch([], [], [], [])
+        if batch.payloads:
+            self._decode_payloads(batch, decoded)
+        else:
+            self._convert_documents(batch, decoded)
+        self.statistics.events += len(decoded.views)
+        self._read_times(batch, decoded)
+        return decoded
+
+    def tiebreakers(self, decoded: DecodedBatch) -> list[int | float | str | None]:
+        """Return what orders each event among those of its time; empty where no field does."""
+        read = self._tiebreaker
+        return [] if read is None else [_tiebreaker(read(view)) for view in decoded.views]
+
+    def reader(self, path: str) -> RawReader:
+        """Return what reads a path from a view; one that views do not hold is never there."""
+        if path in self.types.paths:
+            return self.types.reader(path)
+        return lambda view: msgspec.UNSET
+
+    def document(self, batch: EventBatch, place: int, view: View) -> Document:
+        """Return the whole event at a place of a batch, of which there is a view.
+
+        Where the parts of it that no rule reads make it unreadable, it is what the view holds.
+        """
+        try:
+            if batch.payloads:
+                return document_of_payload(batch.payloads[place], lambda cause, message: None)
+            return checked_document(batch.documents[place])
+        except MalformedEventError:
+            return self.types.document_of(view)
+
+    def _decode_payloads(self, batch: EventBatch, decoded: DecodedBatch) -> None:
+        decode = self.types.decode
+        views, places = decoded.views, decoded.places
+        for place, payload in enumerate(batch.payloads):
+            try:
+                if len(payload) > MAX_PAYLOAD_BYTES:
+                    view = self._slowly(batch, place, decoded)
+                else:
+                    view = decode(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                view = self._slowly(batch, place, decoded)
+            if view is not None:
+                views.append(view)
+                places.append(place)
+
+    def _slowly(self, batch: EventBatch, place: int, decoded: DecodedBatch) -> View | None:
+        payload = batch.payloads[place]
+        if not payload or payload.isspace():
+            return None
+        self.statistics.slow += 1
+
+        def note(cause: str, message: str) -> None:
+            decoded.problems.append((place, _problem(batch, place, cause, message)))
+
+        try:
+            return self.types.view_of(document_of_payload(payload, note))
+        except MalformedEventError as malformed:
+            problem = _problem(batch, place, malformed.cause, malformed.message, skipped=True)
+            decoded.problems.append((place, problem))
+            return None
+
+    def _convert_documents(self, batch: EventBatch, decoded: DecodedBatch) -> None:
+        convert = self.types.convert
+        for place, given in enumerate(batch.documents):
+            try:
+                view = convert(given)
+            except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
+                self.statistics.slow += 1
+                try:
+                    view = self.types.view_of(checked_document(given))
+                except MalformedEventError as malformed:
+                    problem = _problem(
+                        batch, place, malformed.cause, malformed.message, skipped=True
+                    )
+                    decoded.problems.append((place, problem))
+                    continue
+            decoded.views.append(view)
+            decoded.places.append(place)
+
+    def _read_times(self, batch: EventBatch, decoded: DecodedBatch) -> None:
+        read, parse = self._timestamp, self._parse_time
+        times = decoded.times
+        odd = False
+        for view in decoded.views:
+            try:
+                times.append(parse(read(view)))
+            except ValueError:
+                times.append(None)
+                odd = True
+        if odd:
+            self._read_odd_times(batch, decoded)
+
+    def _read_odd_times(self, batch: EventBatch, decoded: DecodedBatch) -> None:
+        """Read those again that are no plain times, and say what is wrong with them."""
+        field = self._timestamp_field
+        for number, known in enumerate(decoded.times):
+            if known is not None:
+                continue
+            value = _first(self._timestamp(decoded.views[number]))
+            if value is None:
+                cause, problem = "missing_timestamp", f"there is no `{field}`"
+            else:
+                try:
+                    decoded.times[number] = self._parse_time(value)
+                except ValueError as error:
+                    cause, problem = "bad_timestamp", f"`{field}`: {error}"
+                else:
+                    continue
+            place = decoded.places[number]
+            message = f"{problem}; the event takes the greatest time seen so far"
+            decoded.problems.append((place, _problem(batch, place, cause, message)))
+        decoded.problems.sort(key=lambda item: item[0])
+
+
+def documents_of(batch: EventBatch, report: Callable[[Problem], None]) -> list[Document]:
+    """Return the whole events of a batch of payloads; report those that cannot be read."""
+    found = []
+    for place, payload in enumerate(batch.payloads):
+        if not payload or payload.isspace():
+            continue
+
+        def note(cause: str, message: str, place: int = place) -> None:
+            report(_problem(batch, place, cause, message))
+
+        try:
+            found.append(document_of_payload(payload, note))
+        except MalformedEventError as error:
+            report(_problem(batch, place, error.cause, error.message, skipped=True))
+    return found
+
+
+def _tiebreaker(raw: object) -> int | float | str | None:
+    value = _first(raw)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _first(raw: object) -> object:
+    """Return the first value that is not null, or None."""
+    if isinstance(raw, (tuple, list)):
+        return next((found for inner in raw if (found := _first(inner)) is not None), None)
+    return None if raw is msgspec.UNSET else raw
+
+
+def _problem(
+    batch: EventBatch, place: int, cause: str, message: str, *, skipped: bool = False
+) -> Problem:
+    line = (batch.first_offset or 0) + place + 1 if batch.payloads else None
+    return Problem(cause, message, batch.origin, line, skipped)

@@ -1,0 +1,175 @@
+"""From predicates to clauses: what a value of each field has to satisfy, together.
+
+A clause holds where all its conditions hold: at most one for each field, and those that
+read several fields, its residuals. A target holds where one of its clauses does. Clauses
+come from the disjunctive normal form of a predicate, whose size is capped: a disjunction that would
+multiply the clauses too often stays whole, as a residual.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from kestrel_framework.functions import Function
+from kestrel_framework.predicate import (
+    ALWAYS,
+    NEVER,
+    And,
+    AnyElement,
+    Call,
+    Constant,
+    ElementCount,
+    Field,
+    Node,
+    Not,
+    Or,
+    Predicate,
+    Truth,
+    all_of,
+    any_of,
+    negation,
+)
+from kestrel_framework.predicate_traversal import walk
+
+MOST_CLAUSES: Final = 24
+"""How many clauses the conjunctions of a target may multiply to."""
+
+
+@attrs.frozen
+class Clause:
+    """One way for a target to hold.
+
+    Attributes:
+        conditions: What each field must satisfy, by path; each reads that field alone.
+        residual: What is left, which reads several fields, or is dear; `ALWAYS` if nothing.
+    """
+
+    conditions: dict[str, Predicate]
+    residual: Predicate = ALWAYS
+
+
+def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[Clause]:
+    """Return the clauses of a predicate, which holds exactly where one of them does.
+
+    Args:
+        predicate: Without nodes that other events decide.
+        is_indexed: Whether conditions on a path are to be separate; others are residuals.
+    """
+    normal = _pushed_inward(predicate, negated=False)
+    return [] if normal == NEVER else _Builder(is_indexed).clauses(normal)
+
+
+def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
+    """Return the negation normal form: `Not` directly above leaves only."""
+    match predicate:
+        case Constant():
+            return NEVER if predicate.holds is negated else ALWAYS
+        case Not():
+            return _pushed_inward(predicate.term, negated=not negated)
+        case And() | Or():
+            terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
+            return all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+        case _:
+            return negation(predicate) if negated else predicate
+
+
+class _Builder:
+    def __init__(self, is_indexed: Callable[[str], bool]) -> None:
+        self._is_indexed = is_indexed
+
+    def clauses(self, predicate: Predicate) -> list[Clause]:
+        path = path_of(predicate, self._is_indexed)
+        if path is not None:
+            return [Clause({path: predicate})]
+        match predicate:
+            case Constant():
+                return [Clause({})] if predicate.holds else []
+            case Or():
+                grouped = self._grouped(predicate.terms, any_of)
+                return list(itertools.chain.from_iterable(self.clauses(t) for t in grouped))
+            case And():
+                return self._product(list(self._grouped(predicate.terms, all_of)))
+            case _:
+                return [Clause({}, predicate)]
+
+    def _product(self, terms: Sequence[Predicate]) -> list[Clause]:
+        """Return the clauses of a conjunction; small disjunctions are multiplied first."""
+        parts = sorted(
+            ((self.clauses(term), term) for term in terms), key=lambda part: len(part[0])
+        )
+        found = [Clause({})]
+        for alternatives, term in parts:
+            multiplies = len(alternatives) > 1
+            if multiplies and (
+                len(found) * len(alternatives) > MOST_CLAUSES
+                or not all(map(_rules_out, alternatives))
+            ):
+                found = [_joined(clause, Clause({}, term)) for clause in found]
+            else:
+                found = [
+                    _joined(clause, other)
+                    for clause, other in itertools.product(found, alternatives)
+                ]
+        return found
+
+    def _grouped(
+        self,
+        terms: Sequence[Predicate],
+        combine: Callable[[Sequence[Predicate]], Predicate],
+    ) -> Iterator[Predicate]:
+        """Yield the terms, those on one field as one."""
+        by_path: dict[str, list[Predicate]] = {}
+        others = []
+        for term in terms:
+            path = path_of(term, self._is_indexed)
+            if path is None:
+                others.append(term)
+            else:
+                by_path.setdefault(path, []).append(term)
+        for same in by_path.values():
+            yield combine(same)
+        yield from others
+
+
+def path_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> str | None:
+    """Return the one indexed field that decides a predicate, if that is all it needs."""
+    found: str | None = None
+    for node in walk(predicate):
+        if isinstance(node, Field):
+            if found not in (None, node.path) or not is_indexed(node.path):
+                return None
+            found = node.path
+        elif _is_dear(node):
+            return None
+    return found
+
+
+def _is_dear(node: Node) -> bool:
+    """Say whether a node is not worth deciding for every value that a field has."""
+    match node:
+        case AnyElement() | ElementCount() | Truth():
+            return True
+        case Call():
+            # Of a whole field only the document tells a missing list from an empty one.
+            return node.function is Function.LENGTH and any(
+                isinstance(argument, Field) and argument.whole for argument in node.arguments
+            )
+        case _:
+            return False
+
+
+def _rules_out(clause: Clause) -> bool:
+    """Say whether some condition of a clause fails for most values."""
+    return any(not isinstance(condition, Not) for condition in clause.conditions.values())
+
+
+def _joined(first: Clause, second: Clause) -> Clause:
+    conditions = dict(first.conditions)
+    for path, condition in second.conditions.items():
+        known = conditions.get(path)
+        conditions[path] = condition if known is None else all_of((known, condition))
+    return Clause(conditions, all_of((first.residual, second.residual)))

@@ -1,0 +1,229 @@
+"""One engine for each field, for the whole rule set: from what an event has to a set of clauses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
+from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType, ValueTests
+from kestrel_framework.interfaces import PatternEngine
+from kestrel_framework.predicate import And, Not, Or, Predicate
+
+Condition: TypeAlias = Predicate | OfEventType
+Truth: TypeAlias = Callable[[int], bool]
+"""Whether a condition holds, given the leaves that do."""
+
+_ENTRY_SIZE = 200
+"""Bytes that an entry of a memo takes beside the texts it holds, roughly."""
+
+
+class FieldState:
+    """What an event's field means for all clauses; one object for each set of leaves.
+
+    Attributes:
+        allowed: The clauses that the field does not rule out.
+        leaves: The leaves that hold.
+    """
+
+    __slots__ = ("allowed", "leaves")
+
+    def __init__(self, leaves: int, allowed: int) -> None:
+        self.leaves = leaves
+        self.allowed = allowed
+
+
+class FieldMemo(dict[object, FieldState]):
+    """The state of each value seen lately.
+
+    Only what cannot be taken for something else is a key: texts, tuples of texts, None and
+    `UNSET`. Asking for what cannot be a key raises TypeError, as of any dictionary.
+    """
+
+    def __init__(self, compute: Callable[[object], FieldState]) -> None:
+        self._compute = compute
+
+    def __missing__(self, raw: object) -> FieldState:
+        return self._compute(raw)
+
+
+class FieldEngine:
+    """Says of every value of a field which clauses remain.
+
+    Args:
+        path: The field.
+        ancestors: Returns the event types of a category.
+        budget: What memos may hold.
+
+    Attributes:
+        path: The field.
+        memo: For values as a view has them.
+        misses: How many values were looked at.
+        constrained: The clauses with a condition on the field.
+        refuted_by_default: Those whose condition fails for a value that satisfies no leaf.
+        cost: What looking at a value not seen before costs, next to other fields.
+    """
+
+    def __init__(
+        self, path: str, ancestors: Callable[[str], frozenset[str]], budget: MemoBudget
+    ) -> None:
+        self.path = path
+        self.memo = FieldMemo(self._looked_up)
+        self.misses = 0
+        self.constrained = 0
+        self.refuted_by_default = 0
+        self.cost = 1.0
+        self._tests = ValueTests(path, ancestors)
+        self._conditions: dict[Condition, int] = {}
+        self._truths: list[tuple[Truth, int]] = []
+        self._concerned: list[list[int]] = []
+        self._budget = budget
+        self._every_clause = 0
+        self._default = 0
+        self._states: dict[int, FieldState] = {}
+        self._scalars: dict[tuple[type, object], int] = {}
+        budget.share(self._forget)
+
+    def add(self, condition: Condition, clauses: int) -> None:
+        """Have clauses (a mask) require a condition, which reads this field alone."""
+        self._conditions[condition] = self._conditions.get(condition, 0) | clauses
+        self.constrained |= clauses
+
+    def compile(self, patterns: PatternEngine, every_clause: int) -> None:
+        """Make ready for `memo` and `state_of`; no condition comes after that."""
+        by_leaf: dict[int, list[int]] = {}
+        self._default = every_clause
+        for number, (condition, clauses) in enumerate(self._conditions.items()):
+            truth = self.truth(condition)
+            self._truths.append((truth, clauses))
+            for leaf in _leaves(condition):
+                by_leaf.setdefault(self._tests.number(leaf), []).append(number)
+            if not truth(0):
+                self._default &= ~clauses
+        self._concerned = [by_leaf.get(n, []) for n in range(len(self._tests.leaves))]
+        self.refuted_by_default = self.constrained & ~self._default
+        self._tests.compile(patterns)
+        self.cost = 1 + min(self._tests.scanned, 200) / 100
+
+    @property
+    def leaves(self) -> Sequence[Leaf]:
+        """All elementary conditions on the field; their places are their numbers."""
+        return self._tests.leaves
+
+    def state_of(self, raw: object) -> FieldState:
+        """Return what `raw` means, remembered or not; for whatever a view may have."""
+        try:
+            return self.memo[raw]
+        except TypeError:
+            return self._computed(raw)
+
+    def _looked_up(self, raw: object) -> FieldState:
+        state = self._computed(raw)
+        if _is_safe_key(raw):
+            size = _size(raw)
+            if size <= LONGEST_KEPT:
+                self._budget.take(size + _ENTRY_SIZE)
+                self.memo[raw] = state
+        return state
+
+    def _computed(self, raw: object) -> FieldState:
+        self.misses += 1
+        values = list(_flattened(raw))
+        leaves = self._tests.of_all(raw, values)
+        for value in values:
+            leaves |= self._leaves_of_scalar(value)
+        state = self._states.get(leaves)
+        if state is None:
+            allowed = self._allowed(leaves)
+            self._budget.take(sys.getsizeof(allowed) + _ENTRY_SIZE)
+            state = self._states[leaves] = FieldState(leaves, allowed)
+        return state
+
+    def _leaves_of_scalar(self, value: object) -> int:
+        kind = type(value)
+        if kind is not str and kind is not int:
+            return self._tests.of_scalar(value)
+        known = self._scalars.get((kind, value))
+        if known is None:
+            known = self._tests.of_scalar(value)
+            size = sys.getsizeof(value)
+            if size <= LONGEST_KEPT:
+                self._budget.take(size + _ENTRY_SIZE)
+                self._scalars[kind, value] = known
+        return known
+
+    def _allowed(self, leaves: int) -> int:
+        allowed = self._default
+        concerned: set[int] = set()
+        for leaf in bits(leaves):
+            concerned.update(self._concerned[leaf])
+        for number in concerned:
+            truth, clauses = self._truths[number]
+            if truth(leaves):
+                allowed |= clauses
+            else:
+                allowed &= ~clauses
+        return allowed
+
+    def truth(self, condition: Condition) -> Truth:
+        """Return what says whether a condition on this field alone holds. Before `compile`."""
+        match condition:
+            case Not():
+                term = self.truth(condition.term)
+                return lambda leaves: not term(leaves)
+            case And():
+                terms = [self.truth(term) for term in condition.terms]
+                return lambda leaves: all(term(leaves) for term in terms)
+            case Or():
+                terms = [self.truth(term) for term in condition.terms]
+                return lambda leaves: any(term(leaves) for term in terms)
+            case _:
+                bit = 1 << self._tests.number(condition)
+                return lambda leaves: leaves & bit != 0
+
+    def _forget(self) -> None:
+        self.memo.clear()
+        self._states.clear()
+        self._scalars.clear()
+
+
+def bits(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits of a mask, ascending."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+def _leaves(condition: Condition) -> Iterator[Leaf]:
+    match condition:
+        case Not():
+            yield from _leaves(condition.term)
+        case And() | Or():
+            for term in condition.terms:
+                yield from _leaves(term)
+        case _:
+            yield condition
+
+
+def _flattened(raw: object) -> Iterator[object]:
+    if type(raw) is tuple or type(raw) is list:
+        for inner in raw:
+            yield from _flattened(inner)
+    elif raw is not msgspec.UNSET:
+        yield raw
+
+
+def _is_safe_key(raw: object) -> bool:
+    if type(raw) is tuple:
+        return all(type(inner) is str for inner in raw)
+    return type(raw) is str or raw is None or raw is msgspec.UNSET
+
+
+def _size(raw: object) -> int:
+    if isinstance(raw, tuple):
+        return sum(map(sys.getsizeof, raw)) + 8 * len(raw)
+    return sys.getsizeof(raw)
