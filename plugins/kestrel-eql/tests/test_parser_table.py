@@ -65,3 +65,11 @@ def test_a_full_disk_does_no_harm(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("tempfile.mkstemp", full)
     assert load_parser().parse("any where true")
     assert tables(cache) == []
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770])
+def test_a_table_in_a_folder_of_others_is_neither_read_nor_written(cache: Path, mode: int) -> None:
+    cache.mkdir(parents=True)
+    cache.chmod(mode)
+    assert load_parser().parse("any where true")
+    assert tables(cache) == []

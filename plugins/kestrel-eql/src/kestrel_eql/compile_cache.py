@@ -30,8 +30,8 @@ import attrs
 import lark
 import msgspec
 
-from kestrel_eql.cache_folder import private_cache_folder
 from kestrel_eql.dialect import Settings
+from kestrel_framework.cache_folder import private_cache_folder
 from kestrel_framework.interfaces import RuleFile
 from kestrel_framework.rule import Pipe, RuleBody, RuleSource
 from kestrel_framework.rule_encoding import decode_body, decode_pipes, encode_body, encode_pipes
@@ -180,7 +180,7 @@ class CompileCache:
     def _opened(self) -> sqlite3.Connection | None:
         """Return the file if it is private; else the cache is off."""
         self._off = True
-        folder = private_cache_folder()
+        folder = private_cache_folder("kestrel-eql")
         if folder is None:
             return None
         self._path = folder / _FILE

@@ -23,7 +23,7 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
-from kestrel_eql.cache_folder import private_cache_folder
+from kestrel_framework.cache_folder import private_cache_folder
 
 _MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
 
@@ -31,7 +31,7 @@ _MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
 def load_parser() -> Lark:
     """Return the parser: from a table where one can be trusted, else built, and then stored."""
     grammar = files("kestrel_eql").joinpath("grammar.lark").read_text(encoding="utf-8")
-    folder = private_cache_folder()
+    folder = private_cache_folder("kestrel-eql")
     if folder is None:
         return _built(grammar)
     table = folder / f"{_fingerprint(grammar)}.json"

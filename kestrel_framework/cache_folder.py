@@ -1,4 +1,4 @@
-"""The folder of this plugin for what can be made again: one that nobody else can write to."""
+"""Folders for what can be made again, such as compiled rules: nobody else can write to them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from typing import Final
-
-_FOLDER: Final = "kestrel-eql"
 
 
-def private_cache_folder() -> Path | None:
+def private_cache_folder(name: str) -> Path | None:
     """Return the folder, made if need be; `None` where it would not be private.
 
-    It is `kestrel-eql` under `XDG_CACHE_HOME` (or `~/.cache`), a real directory that
-    belongs to this user, with mode 0700, in folders that nobody else can replace it in.
+    It lies under `XDG_CACHE_HOME` (or `~/.cache`): a real directory that belongs to this
+    user, with mode 0700, in folders that nobody else can replace it in. What is in it can
+    vanish at any time, and be damaged; never unpickle it.
+
+    Args:
+        name: The name of the folder: that of the package whose it is, such as `kestrel-eql`.
     """
     if not hasattr(os, "getuid"):
         return None
@@ -24,7 +25,7 @@ def private_cache_folder() -> Path | None:
         base = Path(configured) if configured else Path.home() / ".cache"
         if not base.is_absolute():
             return None
-        folder = base / _FOLDER
+        folder = base / name
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
