@@ -28,6 +28,7 @@ from kestrel_framework.predicate import (
     ComparisonOperator,
     Constant,
     Element,
+    ElementCount,
     Field,
     FieldLike,
     IsNull,
@@ -52,7 +53,10 @@ from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import FieldType
 from kestrel_framework.values import Scalar
 
-PATHS: Final = ("a", "b", "a.b", "a.c", "a.b.c", "l", "l.k", "l.m.k")
+PATHS: Final = (
+    "a", "b", "a.b", "a.c", "a.b.c", "l", "l.k", "l.m.k", "a[0]", "b[1]", "l[0].k", "l[1].m.k",
+    "l.k[0]", "a[0][1]",
+)  # fmt: skip
 """The paths that drawn predicates read, and that drawn documents have often."""
 
 NAMES: Final = ("a", "b", "c", "k", "l", "m")
@@ -317,10 +321,24 @@ def _values(variables: tuple[str, ...], steps: int) -> st.SearchStrategy[Value]:
                     st.booleans(),
                 )
             ),
+            st.builds(ElementCount, _arrays(variables), st.sampled_from(VARIABLES), _counted()),
         ),
         max_leaves=3,
     )
     return st.one_of(leaves, leaves, computed)
+
+
+@cache
+def _counted() -> st.SearchStrategy[Predicate]:
+    """What an `ElementCount` asks of elements; no counts in counts, for the size of the trees."""
+    element: st.SearchStrategy[FieldLike] = _elements(VARIABLES)
+    tests = st.one_of(
+        st.builds(Constant, st.booleans()),
+        st.builds(IsNull, element),
+        st.builds(Wildcard, element, _some_of(_PATTERNS), st.booleans()),
+        st.builds(Comparison, st.sampled_from(list(ComparisonOperator)), element, fields()),
+    )
+    return tests | tests.map(Not)
 
 
 def _leaves(variables: tuple[str, ...], steps: int) -> st.SearchStrategy[Predicate]:
