@@ -78,6 +78,14 @@ def test_an_event_rule_finds_its_events() -> None:
     assert detector.statistics.alerts == {"shell": 1}
 
 
+def test_a_condition_on_the_category_counts_beside_the_event_types() -> None:
+    of_file = Comparison(ComparisonOperator.EQUAL, Field("event.category"), Literal("file"))
+    detector = Detector(RuleSet((rule("both", EventRule(PROCESS, of_file)),)))
+    categories = [["process"], ["file"], ["file", "process"], []]
+    alerts = detector.feed([{"event": {"category": names}} for names in categories])
+    assert found(alerts) == [("both", [2])]
+
+
 def test_documents_without_a_stream_are_numbered_on() -> None:
     detector = Detector(RuleSet((SHELL,)))
     first = detector.feed([event("sh")])

@@ -77,7 +77,7 @@ class FieldEngine:
         self.refuted_by_default = 0
         self.cost = 1.0
         self._tests = ValueTests(path, ancestors)
-        self._conditions: dict[Condition, int] = {}
+        self._conditions: dict[tuple[Condition, ...], int] = {}
         self._truths: list[tuple[Truth, int]] = []
         self._concerned: list[list[int]] = []
         self._budget = budget
@@ -87,20 +87,24 @@ class FieldEngine:
         self._scalars: dict[tuple[type, object], int] = {}
         budget.share(self._forget)
 
-    def add(self, condition: Condition, clauses: int) -> None:
-        """Have clauses (a mask) require a condition, which reads this field alone."""
-        self._conditions[condition] = self._conditions.get(condition, 0) | clauses
+    def add(self, conditions: tuple[Condition, ...], clauses: int) -> None:
+        """Have clauses (a mask) require all these conditions, which read this field alone.
+
+        No clause comes twice.
+        """
+        self._conditions[conditions] = self._conditions.get(conditions, 0) | clauses
         self.constrained |= clauses
 
     def compile(self, patterns: PatternEngine, every_clause: int) -> None:
         """Make ready for `memo` and `state_of`; no condition comes after that."""
         by_leaf: dict[int, list[int]] = {}
         self._default = every_clause
-        for number, (condition, clauses) in enumerate(self._conditions.items()):
-            truth = self.truth(condition)
+        for number, (conditions, clauses) in enumerate(self._conditions.items()):
+            truth = _every([self.truth(condition) for condition in conditions])
             self._truths.append((truth, clauses))
-            for leaf in _leaves(condition):
-                by_leaf.setdefault(self._tests.number(leaf), []).append(number)
+            for condition in conditions:
+                for leaf in _leaves(condition):
+                    by_leaf.setdefault(self._tests.number(leaf), []).append(number)
             if not truth(0):
                 self._default &= ~clauses
         self._concerned = [by_leaf.get(n, []) for n in range(len(self._tests.leaves))]
@@ -175,8 +179,7 @@ class FieldEngine:
                 term = self.truth(condition.term)
                 return lambda leaves: not term(leaves)
             case And():
-                terms = [self.truth(term) for term in condition.terms]
-                return lambda leaves: all(term(leaves) for term in terms)
+                return _every([self.truth(term) for term in condition.terms])
             case Or():
                 terms = [self.truth(term) for term in condition.terms]
                 return lambda leaves: any(term(leaves) for term in terms)
@@ -188,6 +191,12 @@ class FieldEngine:
         self.memo.clear()
         self._states.clear()
         self._scalars.clear()
+
+
+def _every(truths: Sequence[Truth]) -> Truth:
+    if len(truths) == 1:
+        return truths[0]
+    return lambda leaves: all(truth(leaves) for truth in truths)
 
 
 def bits(mask: int) -> Iterator[int]:

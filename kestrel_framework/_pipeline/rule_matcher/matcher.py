@@ -16,7 +16,7 @@ from kestrel_framework._pipeline.rule_matcher.decision_graph import (
     IndexedClause,
     Verdict,
 )
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework._pipeline.rule_matcher.field_engine import Condition, FieldEngine
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits, MemoBudget
 from kestrel_framework._pipeline.rule_matcher.residuals import EventTest, ReadEvent, ResidualTests
 from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
@@ -165,12 +165,15 @@ class _IndexBuilder:
     def _add_clause(self, target: int, event_types: frozenset[str], clause: Clause) -> None:
         bit = 1 << len(self._clauses)
         fields = 0
-        for path, condition in clause.conditions.items():
-            self.engines[path].add(condition, bit)
-            fields |= 1 << self._numbers[path]
+        conditions: dict[str, tuple[Condition, ...]] = {
+            path: (condition,) for path, condition in clause.conditions.items()
+        }
         if event_types != ANY_EVENT:
-            self.engines[self._category_field].add(OfEventType(event_types), bit)
-            fields |= 1 << self._numbers[self._category_field]
+            category = self._category_field
+            conditions[category] = (*conditions.get(category, ()), OfEventType(event_types))
+        for path, required in conditions.items():
+            self.engines[path].add(required, bit)
+            fields |= 1 << self._numbers[path]
         self._clauses.append(IndexedClause(target, fields, self._test(clause.residual)))
 
     def _test(self, residual: Predicate) -> EventTest | None:
