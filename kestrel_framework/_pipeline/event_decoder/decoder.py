@@ -113,8 +113,8 @@ class EventDecoder:
         """
         try:
             if batch.payloads:
-                return document_of_payload(batch.payloads[place], lambda cause, message: None)
-            return checked_document(batch.documents[place])
+                return document_of_payload(batch.payloads[place], _ignore)
+            return checked_document(batch.documents[place], _ignore)
         except MalformedEventError:
             return self.types.document_of(view)
 
@@ -134,8 +134,9 @@ class EventDecoder:
                 places.append(place)
 
     def _slowly(self, batch: EventBatch, place: int, decoded: DecodedBatch) -> View | None:
-        payload = batch.payloads[place]
-        if not payload or payload.isspace():
+        """Return the view of an event of an odd shape, or None where there is none."""
+        payload = batch.payloads[place] if batch.payloads else None
+        if payload is not None and (not payload or payload.isspace()):
             return None
         self.statistics.slow += 1
 
@@ -143,7 +144,9 @@ class EventDecoder:
             decoded.problems.append((place, _problem(batch, place, cause, message)))
 
         try:
-            return self.types.view_of(document_of_payload(payload, note))
+            if payload is not None:
+                return self.types.view_of(document_of_payload(payload, note))
+            return self.types.view_of(checked_document(batch.documents[place], note))
         except MalformedEventError as malformed:
             problem = _problem(batch, place, malformed.cause, malformed.message, skipped=True)
             decoded.problems.append((place, problem))
@@ -151,21 +154,16 @@ class EventDecoder:
 
     def _convert_documents(self, batch: EventBatch, decoded: DecodedBatch) -> None:
         convert = self.types.convert
+        views, places = decoded.views, decoded.places
         for place, given in enumerate(batch.documents):
+            view: View | None
             try:
                 view = convert(given)
             except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
-                self.statistics.slow += 1
-                try:
-                    view = self.types.view_of(checked_document(given))
-                except MalformedEventError as malformed:
-                    problem = _problem(
-                        batch, place, malformed.cause, malformed.message, skipped=True
-                    )
-                    decoded.problems.append((place, problem))
-                    continue
-            decoded.views.append(view)
-            decoded.places.append(place)
+                view = self._slowly(batch, place, decoded)
+            if view is not None:
+                views.append(view)
+                places.append(place)
 
     def _read_times(self, batch: EventBatch, decoded: DecodedBatch) -> None:
         read, parse = self._timestamp, self._parse_time
@@ -200,6 +198,10 @@ class EventDecoder:
             message = f"{problem}; the event takes the greatest time seen so far"
             decoded.problems.append((place, _problem(batch, place, cause, message)))
         decoded.problems.sort(key=lambda item: item[0])
+
+
+def _ignore(cause: str, message: str) -> None:
+    """Take a note that was taken, where it matters, when the event was matched."""
 
 
 def documents_of(batch: EventBatch, report: Callable[[Problem], None]) -> list[Document]:

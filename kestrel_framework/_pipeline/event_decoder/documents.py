@@ -44,9 +44,9 @@ def document_of_payload(payload: bytes, note: Callable[[str, str], None]) -> Doc
     except RecursionError as error:
         raise _too_deep() from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        document = _decode_leniently(payload, error)
+        document = _decode_leniently(payload, error, note)
         note("odd_json", "bad UTF-8, a lone surrogate, NaN or immense number is replaced")
-    return document if _is_plain(document, payload) else checked_document(document)
+    return document if _is_plain(document, payload) else checked_document(document, note)
 
 
 class MalformedEventError(Exception):
@@ -62,7 +62,9 @@ def _too_deep() -> MalformedEventError:
     return MalformedEventError("too_deep", f"the event nests deeper than {MAX_NESTING} levels")
 
 
-def _decode_leniently(payload: bytes, error: Exception) -> object:
+def _decode_leniently(
+    payload: bytes, error: Exception, note: Callable[[str, str], None]
+) -> object:
     """Read what is JSON but for bad UTF-8, a lone surrogate, a NaN, or an immense number.
 
     A program can have such a name or argument: refusing the event would let it hide.
@@ -77,7 +79,7 @@ def _decode_leniently(payload: bytes, error: Exception) -> object:
     except ValueError:
         problem = str(error).removeprefix("JSON is malformed: ")
         raise MalformedEventError("malformed_json", f"the event is not JSON: {problem}") from error
-    return _without_surrogates(checked_document(document))
+    return _without_surrogates(checked_document(document, note))
 
 
 def _integer(digits: str) -> int | float:
@@ -115,20 +117,27 @@ def _has_plain_keys(container: dict[str, object] | list[object]) -> bool:
     return True
 
 
-def checked_document(document: object) -> Document:
-    """Return the document with dotted keys unfolded.
+def checked_document(document: object, note: Callable[[str, str], None]) -> Document:
+    """Return the document with dotted keys unfolded, without what no field can have.
+
+    What nests deeper than `MAX_NESTING` is cut off, and keys that are no texts are left out;
+    both are noted. Refusing the event would let it hide.
 
     Raises:
-        MalformedEventError: it is no object, has keys that are no texts, or nests too deeply.
+        MalformedEventError: it is no object.
     """
     if not isinstance(document, Mapping):
         raise MalformedEventError(
             "not_an_object",
             f"the event is {_NAMES.get(type(document), 'something else')}, not an object",
         )
-    if _has_dotted_key(document):
-        return unfold_dotted_keys(document)
-    return document
+    if not _is_odd(document):
+        return document
+    repair = _Repair()
+    repaired = repair.mapping(document, 1)
+    for cause, message in repair.notes.items():
+        note(cause, message)
+    return unfold_dotted_keys(repaired)
 
 
 _LEAF_TYPES: Final = frozenset((str, int, float, bool, type(None)))
@@ -143,19 +152,17 @@ _NAMES: Final[Mapping[type, str]] = {
 }
 
 
-def _has_dotted_key(document: Document) -> bool:
-    """Say whether any key has a dot; looks at the document level by level.
+def _is_odd(document: Document) -> bool:
+    """Say whether a key is dotted or no text, or the document nests too deeply.
 
-    Raises:
-        MalformedEventError: as for `checked_document`.
+    Looks at the document level by level.
     """
-    dotted = False
     depth = 0
     level: list[object] = [document]
     while level:
         depth += 1
         if depth > MAX_NESTING:
-            raise _too_deep()
+            return True
         inner: list[object] = []
         for container in level:
             values: Iterable[object] = ()
@@ -163,28 +170,39 @@ def _has_dotted_key(document: Document) -> bool:
                 values = container
             elif isinstance(container, Mapping):
                 values = container.values()
-                for key in container:
-                    if not isinstance(key, str):
-                        kind = type(key).__name__
-                        raise MalformedEventError(
-                            "bad_key", f"a key of the event is of type {kind}"
-                        )
-                    if "." in key:
-                        dotted = True
+                if any(not isinstance(key, str) or "." in key for key in container):
+                    return True
             inner.extend([value for value in values if type(value) not in _LEAF_TYPES])
         level = inner
-    if dotted:
-        _check_unfolded_depth(document)
-    return dotted
+    return False
 
 
-def _check_unfolded_depth(document: Document) -> None:
-    waiting: list[tuple[object, int]] = [(document, 1)]
-    while waiting:
-        container, depth = waiting.pop()
+class _Repair:
+    """Copies a document without what is too deep or has no name.
+
+    Attributes:
+        notes: What was left out: cause to sentence.
+    """
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
+
+    def mapping(self, container: Mapping[object, object], depth: int) -> dict[str, object]:
+        copy: dict[str, object] = {}
+        for key, value in container.items():
+            if not isinstance(key, str):
+                kind = type(key).__name__
+                self.notes["bad_key"] = f"a key of the event is of type {kind}; it is left out"
+            else:
+                copy[key] = self._value(value, depth + 1 + key.count("."))
+        return copy
+
+    def _value(self, value: object, depth: int) -> object:
+        if not isinstance(value, (Mapping, list, tuple)):
+            return value
         if depth > MAX_NESTING:
-            raise _too_deep()
-        if isinstance(container, Mapping):
-            waiting.extend((value, depth + 1 + key.count(".")) for key, value in container.items())
-        elif isinstance(container, (list, tuple)):
-            waiting.extend((value, depth + 1) for value in container)
+            self.notes["too_deep"] = f"what nests deeper than {MAX_NESTING} levels is cut off"
+            return None
+        if isinstance(value, Mapping):
+            return self.mapping(value, depth)
+        return [self._value(inner, depth + 1) for inner in value]

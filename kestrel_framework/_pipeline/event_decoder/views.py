@@ -26,7 +26,7 @@ RawReader: TypeAlias = Callable[[View], object]
 A tuple is a list, or the values of several objects in a list; it may hold lists in turn.
 """
 
-_Leaf: TypeAlias = str | int | float | bool | None | tuple[Any, ...] | dict[str, Any]
+_Leaf: TypeAlias = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
 _MOST_IGNORED_KEYS: Final = 64
 """How many keys that no rule reads are known of one object."""
 
@@ -36,8 +36,8 @@ class ViewTypes:
 
     Args:
         paths: The paths to read, and whether an object there is something that rules ask about.
-            Positions cannot be read, and where a path goes on from another one, only the
-            longer one can; see `paths`.
+            Positions and odd names cannot be read, and where a path goes on from another one,
+            only the longer one can; see `paths`.
         always: Paths to read in any case; those that go on from them cannot be read.
 
     Attributes:
@@ -48,7 +48,7 @@ class ViewTypes:
         self._root = _Level("event")
         known = {path: split_path(path) for path in (*always, *sorted(paths))}
         for path, parts in known.items():
-            if all(isinstance(part, str) for part in parts) and not any(
+            if all(map(_is_plain_key, parts)) and not any(
                 path.startswith(f"{short}.") for short in always
             ):
                 self._root.add(cast("tuple[str, ...]", parts), may_be_object=paths.get(path, False))
@@ -93,6 +93,11 @@ class ViewTypes:
     def document_of(self, view: View) -> Document:
         """Return what a view holds as a document."""
         return self._root.document(view)
+
+
+def _is_plain_key(part: str | int) -> bool:
+    """Say whether a part of a path can be the name of a structure's field."""
+    return isinstance(part, str) and part.isprintable() and not {'"', "\\", ""} & {part, *part}
 
 
 class _Found:
@@ -223,7 +228,7 @@ class _Level:
         return learned
 
     def _learn(self, key: str) -> bool:
-        if len(self.ignored) >= _MOST_IGNORED_KEYS or "." in key or not key.isprintable():
+        if len(self.ignored) >= _MOST_IGNORED_KEYS or "." in key or not _is_plain_key(key):
             return False
         self.ignored[key] = None
         return True

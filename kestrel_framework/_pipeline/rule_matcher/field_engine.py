@@ -135,7 +135,7 @@ class FieldEngine:
 
     def _computed(self, raw: object) -> FieldState:
         self.misses += 1
-        values = list(_flattened(raw))
+        values = _flattened(raw)
         leaves = self._tests.of_all(raw, values)
         for value in values:
             leaves |= self._leaves_of_scalar(value)
@@ -218,12 +218,17 @@ def _leaves(condition: Condition) -> Iterator[Leaf]:
             yield condition
 
 
-def _flattened(raw: object) -> Iterator[object]:
-    if type(raw) is tuple or type(raw) is list:
-        for inner in raw:
-            yield from _flattened(inner)
-    elif raw is not msgspec.UNSET:
-        yield raw
+def _flattened(raw: object) -> list[object]:
+    """Return all values of lists in lists, in no particular order."""
+    found = []
+    waiting = [raw]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is tuple or type(value) is list:
+            waiting.extend(value)
+        elif value is not msgspec.UNSET:
+            found.append(value)
+    return found
 
 
 def _is_safe_key(raw: object) -> bool:
