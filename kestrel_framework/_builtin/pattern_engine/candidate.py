@@ -1,0 +1,97 @@
+"""What waits at a place: answers, and patterns that need a closer look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from kestrel_framework.interfaces import Pattern, PatternKind
+from kestrel_framework.values import compile_regex, compile_wildcard
+
+
+class Candidate:
+    """A pattern that may match, and the places where it stands among all patterns.
+
+    Its test is compiled when it is first needed: most patterns never are.
+
+    Attributes:
+        places: Its places.
+        test: Says whether it matches a whole text.
+    """
+
+    __slots__ = ("_pattern", "places", "test")
+
+    def __init__(self, pattern: Pattern, places: Sequence[int]) -> None:
+        self._pattern = pattern
+        self.places = places
+        self.test: Callable[[str], bool] = self._first_test
+
+    def _first_test(self, text: str) -> bool:
+        pattern = self._pattern
+        if pattern.kind is PatternKind.REGEX:
+            self.test = compile_regex(pattern.text, fold=pattern.fold)
+        else:
+            self.test = _wildcard_test(pattern.text)
+        return self.test(text)
+
+
+@attrs.define(eq=False)
+class Waiting:
+    """What waits at one place.
+
+    Attributes:
+        places: Where patterns stand that match whatever comes by here.
+        candidates: Patterns that may match it.
+    """
+
+    places: list[int] = attrs.field(factory=list)
+    candidates: list[Candidate] = attrs.field(factory=list)
+
+    def add(self, pattern: Pattern, places: Sequence[int], *, is_enough: bool = False) -> None:
+        """Let a pattern wait here.
+
+        Args:
+            pattern: The pattern.
+            places: Where it stands.
+            is_enough: Whether it matches whatever comes by.
+        """
+        if is_enough:
+            self.places += places
+        else:
+            self.candidates.append(Candidate(pattern, places))
+
+    def collect(self, text: str, found: list[int]) -> None:
+        """Add the places of what matches `text`, which came by here."""
+        found += self.places
+        if self.candidates:
+            self.test(text, found)
+
+    def test(self, text: str, found: list[int]) -> None:
+        """Add the places of the candidates that match `text`."""
+        for candidate in self.candidates:
+            if candidate.test(text):
+                found += candidate.places
+
+
+def _wildcard_test(pattern: str) -> Callable[[str], bool]:
+    """Return the test of a wildcard, without the `?` around it: without any, tests are faster."""
+    rest, before = _without_single_characters(pattern)
+    rest, after = _without_single_characters(rest[::-1])
+    test = compile_wildcard(rest[::-1])
+    if not before and not after:
+        return test
+    if not after:
+        return lambda text: len(text) >= before and test(text[before:])
+    shortest = before + after
+    return lambda text: len(text) >= shortest and test(text[before : len(text) - after])
+
+
+def _without_single_characters(pattern: str) -> tuple[str, int]:
+    """Return a wildcard without the `?` that it begins with, and their number.
+
+    They may be between stars: `*??a` is `??*a`.
+    """
+    rest = pattern.lstrip("*?")
+    removed = pattern[: len(pattern) - len(rest)]
+    return "*" * ("*" in removed) + rest, removed.count("?")

@@ -1,0 +1,75 @@
+"""Where a wildcard waits for the texts that may match it."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+_SEVERAL_STARS: Final = re.compile(r"\*{2,}")
+_NOT_LITERAL: Final = re.compile(r"[*?]+")
+
+
+class Spot(enum.Enum):
+    """What of a text is compared with the literal of a place."""
+
+    WHOLE = "whole"
+    BEGINNING = "beginning"
+    WHOLE_BUT_FIRST = "whole but first"
+    """All but the first character, which must be there."""
+    BEGINNING_BUT_FIRST = "beginning but first"
+    """How all but the first character begins."""
+    END = "end"
+    ANYWHERE = "anywhere"
+    LENGTH = "length"
+    """Nothing; the place has no literal."""
+
+
+@attrs.frozen
+class Place:
+    """Where a wildcard can wait: every text that it matches comes by.
+
+    Attributes:
+        spot: What of a text is compared.
+        literal: With what.
+        is_enough: Whether whatever comes by matches.
+    """
+
+    spot: Spot
+    literal: str
+    is_enough: bool = False
+
+
+def wildcard_places(pattern: str) -> list[Place]:
+    """Return where a wildcard can wait; each place is right by itself."""
+    pattern = _SEVERAL_STARS.sub("*", pattern)
+    literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
+    if not literals:
+        return [Place(Spot.LENGTH, "")] if pattern else [Place(Spot.WHOLE, "", is_enough=True)]
+    if len(literals) == 1:
+        enough = _ENOUGH.get(pattern.replace(literals[0], "a", 1))
+        if enough is not None:
+            return [Place(enough, literals[0], is_enough=True)]
+    return [*_anchored(pattern, literals), *(Place(Spot.ANYWHERE, one) for one in literals)]
+
+
+_ENOUGH: Final = {
+    "a": Spot.WHOLE,
+    "a*": Spot.BEGINNING,
+    "?a": Spot.WHOLE_BUT_FIRST,
+    "?a*": Spot.BEGINNING_BUT_FIRST,
+    "*a": Spot.END,
+    "*a*": Spot.ANYWHERE,
+}
+
+
+def _anchored(pattern: str, literals: list[str]) -> Iterator[Place]:
+    if pattern.startswith(literals[0]):
+        yield Place(Spot.BEGINNING, literals[0])
+    elif pattern.startswith("?" + literals[0]):
+        yield Place(Spot.BEGINNING_BUT_FIRST, literals[0])
+    if pattern.endswith(literals[-1]):
+        yield Place(Spot.END, literals[-1])

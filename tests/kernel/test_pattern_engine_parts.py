@@ -1,0 +1,152 @@
+"""Parts of the pattern engine `native`: where patterns wait, and how literals are found."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kestrel_framework._builtin.pattern_engine.beginnings import Beginnings
+from kestrel_framework._builtin.pattern_engine.candidate import Waiting
+from kestrel_framework._builtin.pattern_engine.literal_scan import GroupFrequencies, LiteralScan
+from kestrel_framework._builtin.pattern_engine.regex_literals import necessary_literal
+from kestrel_framework._builtin.pattern_engine.wildcard_places import Place, Spot, wildcard_places
+from kestrel_framework.values import compile_regex, compile_wildcard, fold_case
+
+texts = st.text(st.sampled_from("ab\n"), max_size=8)
+
+
+def comes_by(text: str, place: Place) -> bool:
+    return {
+        Spot.WHOLE: text == place.literal,
+        Spot.BEGINNING: text.startswith(place.literal),
+        Spot.WHOLE_BUT_FIRST: text[:1] != "" and text[1:] == place.literal,
+        Spot.BEGINNING_BUT_FIRST: text[:1] != "" and text[1:].startswith(place.literal),
+        Spot.END: text.endswith(place.literal),
+        Spot.ANYWHERE: place.literal in text,
+        Spot.LENGTH: True,
+    }[place.spot]
+
+
+@given(st.text(st.sampled_from("ab*?\n"), max_size=8), texts)
+def test_every_text_that_matches_a_wildcard_comes_by_each_of_its_places(
+    pattern: str, text: str
+) -> None:
+    matches = compile_wildcard(pattern)(text)
+    places = wildcard_places(pattern)
+    assert places
+    for place in places:
+        assert comes_by(text, place) or not matches
+        if place.is_enough:
+            assert matches == comes_by(text, place)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "places"),
+    [
+        ("abc", [Place(Spot.WHOLE, "abc", is_enough=True)]),
+        ("abc**", [Place(Spot.BEGINNING, "abc", is_enough=True)]),
+        ("?abc*", [Place(Spot.BEGINNING_BUT_FIRST, "abc", is_enough=True)]),
+        ("*abc", [Place(Spot.END, "abc", is_enough=True)]),
+        ("**abc*", [Place(Spot.ANYWHERE, "abc", is_enough=True)]),
+        (
+            "ab*cd?ef",
+            [
+                Place(Spot.BEGINNING, "ab"),
+                Place(Spot.END, "ef"),
+                *(Place(Spot.ANYWHERE, one) for one in ("ab", "cd", "ef")),
+            ],
+        ),
+        ("??a*", [Place(Spot.ANYWHERE, "a")]),
+        ("*?*", [Place(Spot.LENGTH, "")]),
+    ],
+)
+def test_a_wildcard_waits_where_few_texts_come_by(pattern: str, places: list[Place]) -> None:
+    assert wildcard_places(pattern) == places
+
+
+@given(st.sets(texts.filter(bool), max_size=30), texts)
+def test_beginnings_are_all_literals_that_a_text_begins_with(literals: set[str], text: str) -> None:
+    ordered = sorted(literals)
+    beginnings = Beginnings({one: Waiting([place]) for place, one in enumerate(ordered)})
+    found: list[int] = []
+    beginnings.collect(text, text, found)
+    assert [ordered[place] for place in sorted(found)] == [
+        one for one in ordered if text.startswith(one)
+    ]
+    assert beginnings.longest == max(map(len, literals), default=0)
+
+
+@given(st.integers(), st.sampled_from(["ab", "aé\ud800", "abcdefgh"]), st.integers(1, 12))
+def test_a_scan_finds_each_literal_once(seed: int, letters: str, longest: int) -> None:
+    chance = random.Random(seed)
+    lengths = range(max(1, longest - 2), longest + 1)
+    literals = sorted(
+        {"".join(chance.choices(letters, k=chance.choice(lengths))) for _ in range(120)}
+    )
+    waiting = {one: Waiting([place]) for place, one in enumerate(literals)}
+    scan = LiteralScan(waiting, GroupFrequencies(literals))
+    assert scan
+    for _ in range(5):
+        text = "".join(chance.choices([*literals, *letters], k=chance.randint(0, 8)))
+        found: list[int] = []
+        scan.collect(text, text, found)
+        assert sorted(found) == [place for place, one in enumerate(literals) if one in text]
+
+
+def test_a_scan_without_literals_is_none() -> None:
+    assert not LiteralScan({}, GroupFrequencies([]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "literal"),
+    [
+        (r".*curl.* \-[a-z]*[oO].*", "curl"),
+        (r"c:\\windows\\[a-z0-9\-_\.]+\.exe", "c:\\windows\\"),
+        (r"abcd?ef", "abc"),
+        (r"abcd+ef", "abcd"),
+        (r"abcd*ef", "abc"),
+        (r"abc{0,3}ef", "ab"),
+        (r"(?:abc)*de", "de"),
+        (r"(abc|de)f", "f"),
+        (r"x(?P<name>abc)yz", "yz"),
+        (r"\Aab\b.\x00", ""),
+        (r"abcd|ef", ""),
+        (r"(?i)abc", ""),
+        (r"\Qabc", ""),
+        (r"abc\pLde", ""),
+        (r"abc{x", ""),
+        (r"[]abc]def", ""),
+        (r"[^]abc]def", ""),
+        (r"[[:alpha:]]def", ""),
+        ("abéde", "ab"),
+        (r"\.exe", ".exe"),
+        ("", ""),
+    ],
+)
+def test_a_necessary_literal_is_taken_from_what_is_plain(pattern: str, literal: str) -> None:
+    compile_regex(pattern)
+    assert necessary_literal(pattern) == literal
+
+
+@given(
+    st.text(st.sampled_from("abk()|[]^*+?.{}12,\\QEdx:iPé-"), max_size=14),
+    st.text(st.sampled_from("abk()[]^*+.{}12,\\QEdxé-K\u212a\ufffd\ud800"), max_size=10),
+    st.booleans(),
+)
+def test_every_text_that_a_regex_matches_has_its_literal(
+    pattern: str, text: str, fold: bool
+) -> None:
+    try:
+        test = compile_regex(pattern, fold=fold)
+    except ValueError:
+        return
+    literal = necessary_literal(pattern)
+    if fold:
+        literal = fold_case(literal)
+    for candidate in (text, pattern, re.sub(r"[*+?\\]", "", pattern)):
+        if test(candidate):
+            assert literal in (fold_case(candidate) if fold else candidate)
