@@ -113,10 +113,10 @@ def compile_regex(pattern: str, *, fold: bool = False) -> TextTester:
 
     def matches(text: str) -> bool:
         try:
-            return fullmatch(text) is not None
+            data = text.encode()
         except UnicodeEncodeError:
-            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return fullmatch(whole) is not None
+            data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return fullmatch(data) is not None
 
     return matches
 
@@ -142,7 +142,8 @@ def _program(pattern: str, fold: bool) -> re2._Regexp:
     options.log_errors = False
     options.never_capture = True  # remembering what each group matched takes memory, for nothing
     try:
-        return re2.compile(pattern, options)
+        # As bytes: of a text, RE2 would find out the place of each character, for nothing.
+        return re2.compile(pattern.encode(), options)
     except UnicodeEncodeError as error:
         raise ValueError("bad regular expression: it has a lone surrogate") from error
     except re2.error as error:
