@@ -56,6 +56,16 @@ class EventMatcher:
         self._read_processes = _reader_of_all([self._decoder.reader(path) for path in paths])
 
     @property
+    def decoder(self) -> EventDecoder:
+        """What makes views of events."""
+        return self._decoder
+
+    @property
+    def rule_matcher(self) -> RuleMatcher:
+        """What finds, for each view, the targets that hold."""
+        return self._matcher
+
+    @property
     def statistics(self) -> MatcherStatistics:
         """What the matcher has done so far."""
         return self._matcher.statistics

@@ -10,11 +10,17 @@ from kestrel_framework._pipeline.event_decoder.documents import (
     checked_document,
     document_of_payload,
 )
-from kestrel_framework._pipeline.event_decoder.views import RawReader, View, ViewTypes
+from kestrel_framework._pipeline.event_decoder.views import (
+    KeysOfObject,
+    RawReader,
+    View,
+    ViewTypes,
+)
 
 __all__ = [
     "DecodedBatch",
     "EventDecoder",
+    "KeysOfObject",
     "MalformedEventError",
     "RawReader",
     "View",

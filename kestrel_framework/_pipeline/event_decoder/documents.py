@@ -62,9 +62,7 @@ def _too_deep() -> MalformedEventError:
     return MalformedEventError("too_deep", f"the event nests deeper than {MAX_NESTING} levels")
 
 
-def _decode_leniently(
-    payload: bytes, error: Exception, note: Callable[[str, str], None]
-) -> object:
+def _decode_leniently(payload: bytes, error: Exception, note: Callable[[str, str], None]) -> object:
     """Read what is JSON but for bad UTF-8, a lone surrogate, a NaN, or an immense number.
 
     A program can have such a name or argument: refusing the event would let it hide.

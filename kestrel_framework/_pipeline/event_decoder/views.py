@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
+import attrs
 import msgspec
 
 from kestrel_framework.event import Document
@@ -29,6 +30,23 @@ A tuple is a list, or the values of several objects in a list; it may hold lists
 _Leaf: TypeAlias = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
 _MOST_IGNORED_KEYS: Final = 64
 """How many keys that no rule reads are known of one object."""
+
+
+@attrs.frozen
+class KeysOfObject:
+    """Which keys of an object that events have are read.
+
+    Attributes:
+        read: The keys whose values are read.
+        objects: The keys of objects inside, and which of their keys are read.
+        passed_over: Keys that events had and no rule reads.
+        learns: Whether a key that is none of these is looked at, once.
+    """
+
+    read: tuple[str, ...]
+    objects: Mapping[str, KeysOfObject]
+    passed_over: tuple[str, ...]
+    learns: bool
 
 
 class ViewTypes:
@@ -57,6 +75,11 @@ class ViewTypes:
         self.decode: Callable[[bytes], View]
         self.convert: Callable[[Document], View]
         self.refresh()
+
+    @property
+    def keys(self) -> KeysOfObject:
+        """Which keys are read, and which were passed over until now."""
+        return self._root.keys
 
     def reader(self, path: str) -> RawReader:
         """Return what reads a path of `paths` from a view."""
@@ -172,6 +195,13 @@ class _Level:
     def _is_strict(self) -> bool:
         """Whether an unknown key may be a dotted one that leads to a field that is read."""
         return self._asks_about_objects or bool(self.levels)
+
+    @property
+    def keys(self) -> KeysOfObject:
+        inner = {key: level.keys for key, level in sorted(self.levels.items())}
+        return KeysOfObject(
+            tuple(sorted(self.leaves)), inner, tuple(sorted(self.ignored)), self._is_strict
+        )
 
     def types(self) -> tuple[type[View], type[View]]:
         """Return the structures for payloads and for documents."""

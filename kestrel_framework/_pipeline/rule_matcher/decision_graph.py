@@ -126,6 +126,15 @@ class DecisionGraph:
         self.root = self._node((1 << len(clauses)) - 1, 0)
         budget.share(self._forget)
 
+    @property
+    def clauses(self) -> Sequence[IndexedClause]:
+        """All clauses; their places are their numbers."""
+        return self._clauses
+
+    def scores(self, node: Node) -> Mapping[int, float]:
+        """Return, by its number, what each field promises to rule out where `node` stands."""
+        return self._scores_of_many(node.live, node.examined)
+
     def followed(self, edges: _Edges, node: Node, state: FieldState) -> Node:
         """Return where an event goes from `node` that has `state`, and remember it."""
         after = self._node(node.live & state.allowed, node.examined | 1 << node.field)

@@ -113,6 +113,16 @@ class FieldEngine:
         self.cost = 1 + min(self._tests.scanned, 200) / 100
 
     @property
+    def conditions(self) -> Sequence[tuple[tuple[Condition, ...], int]]:
+        """What clauses require of the field, and which clauses (a mask) do."""
+        return tuple(self._conditions.items())
+
+    @property
+    def interpreted(self) -> Sequence[Leaf]:
+        """The elementary conditions that take longest to decide: the interpreter does."""
+        return self._tests.interpreted
+
+    @property
     def leaves(self) -> Sequence[Leaf]:
         """All elementary conditions on the field; their places are their numbers."""
         return self._tests.leaves

@@ -60,6 +60,16 @@ def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool
     return paths
 
 
+def clauses_of_target(target: Target, is_indexed: Callable[[str], bool]) -> list[Clause]:
+    """Return the clauses of a target, in the order in which they are numbered.
+
+    Args:
+        target: A condition; its event types are no part of the clauses.
+        is_indexed: Whether conditions on a path are to be separate.
+    """
+    return clauses_of(decided_by_event(target.condition), is_indexed)
+
+
 class RuleMatcher:
     """Tests all conditions of a rule set together.
 
@@ -96,6 +106,11 @@ class RuleMatcher:
             builder.add(number, target)
         self._engines = builder.engines
         self._graph = builder.graph(patterns)
+
+    @property
+    def graph(self) -> DecisionGraph:
+        """What `verdict` walks, for those who want to see it."""
+        return self._graph
 
     @property
     def statistics(self) -> MatcherStatistics:
@@ -158,8 +173,7 @@ class _IndexBuilder:
 
     def add(self, number: int, target: Target) -> None:
         """Add the clauses of a target."""
-        predicate = decided_by_event(target.condition)
-        for clause in clauses_of(predicate, self._is_indexed):
+        for clause in clauses_of_target(target, self._is_indexed):
             self._add_clause(number, target.event_types, clause)
 
     def _add_clause(self, target: int, event_types: frozenset[str], clause: Clause) -> None:

@@ -96,6 +96,11 @@ class ValueTests:
         return tuple(self._numbers)
 
     @property
+    def interpreted(self) -> Sequence[Predicate]:
+        """The leaves that are left to the reference interpreter."""
+        return tuple(predicate for _, predicate in self._interpreted)
+
+    @property
     def scanned(self) -> int:
         """How many patterns a value is scanned for."""
         return sum(tests.scanned for tests in self._scalar_tests.values())
