@@ -20,6 +20,7 @@ from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.over_approximation import decided_by_event
+from kestrel_framework._pipeline.rule_matcher import MatcherLimits
 from kestrel_framework.event import (
     Document,
     EventBatch,
@@ -27,12 +28,14 @@ from kestrel_framework.event import (
     read_path,
     unfold_dotted_keys,
 )
+from kestrel_framework.interfaces import CompiledPatterns, Pattern, PatternEngine
 from kestrel_framework.interpreter import holds, split_path
 from kestrel_framework.predicate import And, Not, Or, Predicate
 from kestrel_framework.predicate_traversal import fields_of
 from kestrel_framework.schema import SchemaRegistry
 
 SETTINGS: Final = EventSettings()
+PATTERNS: Final = NativePatternEngine()
 
 LEVELS: Final = 100
 """How deep an event may nest."""
@@ -70,11 +73,16 @@ def event_in(payload: bytes) -> Document | None:
 
 
 def event_of(document: object) -> Document | None:
-    """Return a document as it counts, its dotted keys unfolded; None if it cannot be taken."""
-    if not isinstance(document, Mapping) or not _can_be_taken(document):
+    """Return a document as it counts; None if it is no object.
+
+    Dotted keys are unfolded, keys that are no texts are left out, and containers that
+    would stand too deep are nulls.
+    """
+    if not isinstance(document, Mapping):
         return None
-    unfolded = unfold_dotted_keys(document)
-    return unfolded if _can_be_taken(unfolded) else None
+    kept = _as_it_counts(document, 1)
+    assert isinstance(kept, Mapping)
+    return unfold_dotted_keys(kept)
 
 
 def event_types_of(
@@ -102,22 +110,18 @@ def _with_scalar_texts(value: object) -> object:
     return value
 
 
-def _can_be_taken(document: object) -> bool:
-    """Say whether all keys are texts, and no container stands too deep."""
-    level = [document]
-    for _ in range(LEVELS):
-        inner: list[object] = []
-        for container in level:
-            if isinstance(container, Mapping):
-                if not all(isinstance(key, str) for key in container):
-                    return False
-                inner += container.values()
-            elif isinstance(container, (list, tuple)):
-                inner += container
-        level = [value for value in inner if isinstance(value, (Mapping, list, tuple))]
-        if not level:
-            return True
-    return False
+def _as_it_counts(value: object, level: int) -> object:
+    if isinstance(value, (Mapping, list, tuple)) and level > LEVELS:
+        return None
+    if isinstance(value, Mapping):
+        return {
+            key: _as_it_counts(inner, level + 1 + key.count("."))
+            for key, inner in value.items()
+            if isinstance(key, str)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_as_it_counts(inner, level + 1) for inner in value]
+    return value
 
 
 # --- verdicts -------------------------------------------------------------------------
@@ -231,9 +235,14 @@ def sight(value: object, parts: Sequence[str | int]) -> Hashable:
 # --- differences ----------------------------------------------------------------------
 
 
-def usual_matcher(scene: Scene) -> EventMatcher:
-    """Return a matcher with the limits and the pattern engine that everybody has."""
-    return EventMatcher(scene.targets, scene.schema, scene.settings, NativePatternEngine())
+class RefusingEngine:
+    """A pattern engine that takes no pattern at all, so that the kernel tests each by itself."""
+
+    def compile(self, patterns: Sequence[Pattern]) -> CompiledPatterns:
+        return CompiledPatterns(self, frozenset(range(len(patterns))))
+
+    def matches(self, _: str) -> Sequence[int]:
+        return ()
 
 
 @attrs.frozen
@@ -246,7 +255,9 @@ class Scene:
         schema: What knows the event types.
         settings: Which fields say when and what an event is.
         batch: How many events the matcher is given at once, at most.
-        make: Makes the matcher.
+        limits: What it may remember.
+        patterns: Its pattern engine.
+        change: Does something to the matcher before it is given events.
     """
 
     targets: Sequence[Target]
@@ -254,7 +265,9 @@ class Scene:
     schema: SchemaRegistry
     settings: EventSettings = SETTINGS
     batch: int = 16
-    make: Callable[[Scene], EventMatcher] = usual_matcher
+    limits: MatcherLimits | None = None
+    patterns: PatternEngine = PATTERNS
+    change: Callable[[EventMatcher], object] = bool
 
     def expected(self) -> Verdicts:
         """Return for each event the numbers of the targets that hold, by the interpreter."""
@@ -264,9 +277,16 @@ class Scene:
             for event in events
         ]
 
+    def matcher(self) -> EventMatcher:
+        """Return a matcher that is new."""
+        return EventMatcher(
+            self.targets, self.schema, self.settings, self.patterns, limits=self.limits
+        )
+
     def found(self) -> Verdicts:
         """Return the same by a matcher that is new."""
-        matcher = self.make(self)
+        matcher = self.matcher()
+        self.change(matcher)
         verdicts: Verdicts = []
         for is_payload, some in itertools.groupby(self.events, lambda e: isinstance(e, bytes)):
             for events in _batched(some, self.batch):
