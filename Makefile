@@ -54,9 +54,8 @@ check: $(STAMP) ## Check format, style, types, imports and the rules of the repo
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/repository
 
-bench: $(STAMP) ## Measure throughput, memory and compiling; write docs/reference/benchmarks.md
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/compile_rules.py
+bench: $(STAMP) ## Measure it all; write docs/reference/benchmarks.md (ARGS=--quick: little)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(STAMP) ## Write the generated part of docs/reference again
 	$(BIN)/python docs/generate_reference.py

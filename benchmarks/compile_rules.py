@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -21,6 +20,8 @@ from typing import Final
 
 import attrs
 
+from benchmarks.peer import PEER, PeerMissingError, peer_python
+from benchmarks.rule_sets import rule_paths
 from kestrel_eql import EqlCompiler
 from kestrel_framework.errors import RuleError
 from kestrel_framework.rule import RuleSource
@@ -29,8 +30,6 @@ from kestrel_framework.schema import SchemaRegistry
 
 ROOT: Final = Path(__file__).parents[1]
 REPORT: Final = ROOT / "docs" / "reference" / "benchmarks.md"
-PEER: Final = "eql==1.0.1"
-PEER_FOLDER: Final = ROOT / "build" / "peer-eql"
 ROUNDS: Final = 5
 _BEGIN: Final = "<!-- Compiling EQL: written by benchmarks/compile_rules.py. -->"
 _END: Final = "<!-- End of compiling EQL. -->"
@@ -60,12 +59,9 @@ class Outcome:
 
 def sources() -> list[RuleSource]:
     """Return the EQL rules of the public archives."""
-    folder = Path(os.environ["KESTREL_CORPUS"]) / "rules"
-    archives = [folder / f"elastic-{name}.tar.gz" for name in ("detection", "protections")]
     compiler = EqlCompiler()
-    found = [
-        source for file in iter_rule_files(archives, (".toml",)) for source in compiler.read(file)
-    ]
+    files = iter_rule_files(rule_paths(), compiler.suffixes)
+    found = [source for file in files for source in compiler.read(file)]
     return [source for source in found if source.language == compiler.language]
 
 
@@ -86,34 +82,17 @@ def compiled(*, cache: bool) -> Outcome:
     return Outcome(tuple(seconds), tuple(accepted))
 
 
-def peer_python() -> Path:
-    """Return the Python that has the peer; its environment is made if need be.
-
-    Raises:
-        OSError: the environment cannot be made.
-        subprocess.CalledProcessError: the package cannot be installed.
-    """
-    python = PEER_FOLDER / "bin" / "python"
-    ready = PEER_FOLDER / PEER
-    if not ready.exists():
-        venv.create(PEER_FOLDER, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]
-        subprocess.run(install, check=True, stdout=sys.stderr, timeout=300)
-        ready.touch()
-    return python
-
-
 def measured() -> tuple[dict[str, list[Outcome]], str]:
     """Return what each side did in each round, and why the peer is left out (or "")."""
     texts = json.dumps([source.text for source in sources()])
     problem = ""
     peer: list[str] = []
     try:
-        peer = [str(peer_python()), str(Path(__file__).with_name("peer_eql.py"))]
-    except (OSError, subprocess.SubprocessError) as error:
-        problem = f"the `eql` package cannot be installed: {error}"
+        peer = [peer_python(), str(Path(__file__).with_name("peer_eql.py"))]
+    except PeerMissingError as error:
+        problem = str(error)
     with tempfile.TemporaryDirectory() as folder:
-        own = [sys.executable, __file__, "--side"]
+        own = [sys.executable, "-m", "benchmarks.compile_rules", "--side"]
         sides = {"cold": [*own, "cold"], "cached": [*own, "cached"]} | (
             {"peer": peer} if peer else {}
         )
@@ -134,6 +113,7 @@ def _outcome(command: Sequence[str], texts: str, folder: str) -> Outcome:
         input=texts,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=ROOT,
         env={**os.environ, "XDG_CACHE_HOME": folder},
     )
     data = json.loads(finished.stdout)

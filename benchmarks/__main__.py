@@ -1,0 +1,211 @@
+"""Measure everything in one run, and write docs/reference/benchmarks.md.
+
+`--quick` measures little, and writes beside it under build/: enough to see that all works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from benchmarks import compile_rules
+from benchmarks.checks import UnequalAlertsError, require_same_alerts
+from benchmarks.children import ChildError, measured_by, note
+from benchmarks.comparison import Comparison, UnequalCountsError, compare
+from benchmarks.loading import Loading
+from benchmarks.machine import load_average, machine
+from benchmarks.matching import Cell
+from benchmarks.peer import PeerMissingError
+from benchmarks.plot import svg
+from benchmarks.programs import program_run, start_up_seconds
+from benchmarks.report import PLOT_NAME, page, plot_lines
+from benchmarks.results import PartialMemory, Results
+from benchmarks.sequences import Memory, Speed
+from benchmarks.streams import corpus, streams
+from benchmarks.targets import ALL_RULES, FEW_RULES, MANY_RULES
+
+ROOT: Final = Path(__file__).parents[1]
+REPORT: Final = ROOT / "docs" / "reference" / "benchmarks.md"
+QUICK_REPORT: Final = ROOT / "build" / "benchmarks.md"
+
+
+@attrs.frozen
+class Size:
+    """How much is measured.
+
+    Attributes:
+        processes: Processes for each measurement.
+        counts: Numbers of rules.
+        events: Events of a stream, at most.
+        passes: Warm passes over them.
+        singles: Events that come alone.
+        sequence_events: Events of the stream for sequences.
+        partial_events: Events that begin sequences.
+        compared_events: Events for the comparison with others.
+    """
+
+    processes: int
+    counts: tuple[int, ...]
+    events: int
+    passes: int
+    singles: int
+    sequence_events: int
+    partial_events: int
+    compared_events: int
+
+
+FULL: Final = Size(
+    processes=3,
+    counts=(10, 100, FEW_RULES, ALL_RULES, MANY_RULES),
+    events=60_000,
+    passes=3,
+    singles=20_000,
+    sequence_events=200_000,
+    partial_events=20_000,
+    compared_events=1000,
+)
+QUICK: Final = Size(
+    processes=1,
+    counts=(10, FEW_RULES, ALL_RULES, MANY_RULES),
+    events=5000,
+    passes=2,
+    singles=2000,
+    sequence_events=20_000,
+    partial_events=5000,
+    compared_events=100,
+)
+
+
+class Run:
+    """One run of the benchmarks. The rules that it compiles are kept in `cache`."""
+
+    def __init__(self, size: Size, cache: Path) -> None:
+        self._size = size
+        self._cache = str(cache)
+
+    def results(self) -> Results:
+        """Measure everything that can be measured here."""
+        load_before = load_average()
+        left_out = [f"{each.title}: {each.missing}" for each in streams() if each.missing]
+        cells = {each.name: self._cells(each.name) for each in streams() if not each.missing}
+        cold, cached = self._loading()
+        note("the whole program")
+        first = next(each for each in streams() if not each.missing)
+        runs = [program_run(first, self._size.events) for _ in range(self._size.processes)]
+        comparison = None
+        if corpus() is None:
+            left_out.append("the comparison with others: KESTREL_CORPUS is not set")
+        else:
+            try:
+                comparison = self._comparison()
+            except PeerMissingError as error:
+                left_out.append(f"the comparison with others: {error}")
+        speed, memory = self._sequences()
+        return Results(
+            machine=machine(),
+            load_before=load_before,
+            load_after=load_average(),
+            processes=self._size.processes,
+            cells=cells,
+            cold=cold,
+            cached=cached,
+            runs=runs,
+            start_up=start_up_seconds(),
+            speed=speed,
+            memory=memory,
+            comparison=comparison,
+            left_out=left_out,
+        )
+
+    def _cells(self, stream: str) -> dict[int, list[Cell]]:
+        size = self._size
+        options = f"--stream {stream} --events {size.events} --passes {size.passes}".split()
+        options += ["--singles", str(size.singles)]
+        cells: dict[int, list[Cell]] = {}
+        for count in size.counts:
+            for number in range(size.processes):
+                note(f"{stream}: {count or 'all'} rules, process {number + 1} of {size.processes}")
+                arguments = [*options, "--rules", str(count)]
+                environment = self._environment(number)
+                cell = measured_by("matching", arguments, Cell, environment=environment)
+                cells.setdefault(count, []).append(cell)
+        require_same_alerts(cells, stream)
+        return cells
+
+    def _loading(self) -> tuple[list[Loading], list[Loading]]:
+        cold, cached = [], []
+        for number in range(self._size.processes):
+            note(f"loading, process {number + 1} of {self._size.processes}")
+            with tempfile.TemporaryDirectory() as place:
+                folder, cache = Path(place) / "rules", Path(place) / "cache"
+                folder.mkdir()
+                write = [str(folder), "--write", str(FEW_RULES)]
+                measured_by("loading", write, int, environment=self._environment(number))
+                empty = {**self._environment(number), "XDG_CACHE_HOME": str(cache)}
+                cold.append(measured_by("loading", [str(folder)], Loading, environment=empty))
+                cached.append(measured_by("loading", [str(folder)], Loading, environment=empty))
+        return cold, cached
+
+    def _comparison(self) -> Comparison:
+        counts = [count for count in self._size.counts if count < FEW_RULES]
+        return compare(
+            sorted(counts, key=lambda count: (count == ALL_RULES, count)),
+            self._size.compared_events,
+        )
+
+    def _sequences(self) -> tuple[list[Speed], list[PartialMemory]]:
+        speed, memory = [], []
+        size = self._size
+        for number in range(size.processes):
+            note(f"sequences, process {number + 1} of {size.processes}")
+            environment = self._environment(number)
+            arguments = ["speed", "--events", str(size.sequence_events)]
+            arguments += ["--passes", str(size.passes)]
+            speed.append(measured_by("sequences", arguments, Speed, environment=environment))
+            held = []
+            for rules in (2, 22):
+                arguments = ["memory", "--events", str(size.partial_events)]
+                arguments += ["--rules", str(rules)]
+                held.append(measured_by("sequences", arguments, Memory, environment=environment))
+            memory.append(PartialMemory(*held))
+        return speed, memory
+
+    def _environment(self, number: int) -> dict[str, str]:
+        return {"PYTHONHASHSEED": str(number), "XDG_CACHE_HOME": self._cache}
+
+
+def main() -> int:
+    """Measure and write; return 1 where two sides or two runs disagree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few minutes, for build/ only")
+    quick = parser.parse_args().quick
+    report = QUICK_REPORT if quick else REPORT
+    report.parent.mkdir(exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            results = Run(QUICK if quick else FULL, Path(cache)).results()
+    except (ChildError, UnequalAlertsError, UnequalCountsError) as error:
+        note(f"no report: {error}")
+        return 1
+    text = page(results)
+    if quick:
+        text += "\nA quick run: too little was measured to believe the figures.\n"
+    elif corpus() is not None:
+        text = compile_rules.with_section(text, compile_rules.section())
+    plot = svg(
+        "Kestrel: cost against the number of rules", "rules", "µs an event", plot_lines(results)
+    )
+    report.write_text(text, encoding="utf-8")
+    report.with_name(PLOT_NAME).write_text(plot, encoding="utf-8")
+    print(text)
+    note(f"written: {report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Measure one cell: some rules on some events. Run by `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+
+import attrs
+
+from benchmarks.children import print_result
+from benchmarks.memory import most_resident_bytes, resident_bytes
+from benchmarks.rule_sets import first_rules, loaded
+from benchmarks.streams import stream
+from kestrel_framework import Detector
+from kestrel_framework._measuring import (
+    StageTimes,
+    batches_of,
+    percentile,
+    profile_stages,
+    run_passes,
+    single_event_times,
+)
+
+PERCENTILES = ("0.5", "0.99", "0.999")
+
+
+@attrs.frozen
+class Cell:
+    """What one process measured; times in CPU seconds, memory in bytes.
+
+    Attributes:
+        rules: How many rules there were.
+        real_rules: How many of them are no variants.
+        events: How many events there were.
+        event_bytes: The size of all events.
+        build: Making the detector out of compiled rules.
+        passes: Each pass over all events in batches, the first one first.
+        stages: The stages of a warm pass.
+        values_looked_up: Values that were new to a field, in the first pass.
+        cold: For a detector that has seen nothing: percentiles of one event that comes alone.
+        warm: The same for a detector that has seen the same events.
+        alerts: The alerts of one pass, by rule id; of every rule.
+        resident: Memory after all passes, less the events that are held for the measurement.
+        most_resident: The most that there was, less the same.
+    """
+
+    rules: int
+    real_rules: int
+    events: int
+    event_bytes: int
+    build: float
+    passes: list[float]
+    stages: StageTimes
+    values_looked_up: int
+    cold: dict[str, float]
+    warm: dict[str, float]
+    alerts: dict[str, int]
+    resident: int
+    most_resident: int
+
+
+def measured(stream_name: str, rule_count: int, events: int, passes: int, singles: int) -> Cell:
+    """Measure in this process; see `main` for the arguments."""
+    before_events = resident_bytes()
+    lines = stream(stream_name).first(events)
+    held = resident_bytes() - before_events
+    batches = batches_of(lines, "bench")
+    real = loaded().rules
+    rules = first_rules(real, rule_count or len(real))
+    gc.collect()
+    started = time.process_time()
+    detector = Detector(rules)
+    build = time.process_time() - started
+    outcome = run_passes(detector, batches, passes + 1)
+    resident, most_resident = resident_bytes() - held, most_resident_bytes() - held
+    few = batches_of(lines[:singles], "alone")
+    warm = single_event_times(detector, few)
+    del detector
+    gc.collect()
+    profile = profile_stages(rules, batches)
+    gc.collect()
+    cold = single_event_times(Detector(rules), few)
+    return Cell(
+        rules=len(rules),
+        real_rules=min(len(real), len(rules)),
+        events=len(lines),
+        event_bytes=sum(map(len, lines)),
+        build=build,
+        passes=list(outcome.seconds),
+        stages=profile.warm,
+        values_looked_up=profile.values_looked_up,
+        cold={share: percentile(cold, float(share)) for share in PERCENTILES},
+        warm={share: percentile(warm, float(share)) for share in PERCENTILES},
+        alerts={rule.rule_id: outcome.alerts.get(rule.rule_id, 0) for rule in rules},
+        resident=resident,
+        most_resident=most_resident,
+    )
+
+
+def main() -> None:
+    """Measure one cell and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stream", required=True)
+    parser.add_argument("--rules", type=int, required=True, help="0 is all real ones")
+    parser.add_argument("--events", type=int, required=True, help="at most so many")
+    parser.add_argument("--passes", type=int, required=True, help="warm ones, after the first")
+    parser.add_argument("--singles", type=int, required=True, help="events that come alone")
+    chosen = parser.parse_args()
+    print_result(
+        measured(chosen.stream, chosen.rules, chosen.events, chosen.passes, chosen.singles)
+    )
+
+
+if __name__ == "__main__":
+    main()

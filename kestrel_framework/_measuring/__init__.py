@@ -1,0 +1,23 @@
+"""Measuring a detector: for `kestrel bench` and the benchmarks of the project."""
+
+from kestrel_framework._measuring.passes import (
+    Passes,
+    UnequalPassesError,
+    batches_of,
+    percentile,
+    run_passes,
+    single_event_times,
+)
+from kestrel_framework._measuring.stages import StageProfile, StageTimes, profile_stages
+
+__all__ = [
+    "Passes",
+    "StageProfile",
+    "StageTimes",
+    "UnequalPassesError",
+    "batches_of",
+    "percentile",
+    "profile_stages",
+    "run_passes",
+    "single_event_times",
+]
