@@ -7,11 +7,14 @@ its conditions name.
 
 from __future__ import annotations
 
+import datetime
 import enum
 import json
 import types
-from collections import OrderedDict
+import uuid
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from random import Random
 from typing import Final, TypeAlias
@@ -109,7 +112,11 @@ _CATEGORIES: Final[Sequence[object]] = (
     "Process", "", None, 5, [], [["process"]], {"process": 1}, ["odd", None, 5], "process ",
 )  # fmt: skip
 
-_NO_VALUES: Final = (float("nan"), "\ud800", "x\udfff", b"a", object(), {"a"}, 10**400)
+_NO_VALUES: Final = (
+    float("nan"), "\ud800", "x\udfff", b"a", bytearray(b"a"), object(), {"a"}, frozenset({1}),
+    10**400, Decimal("1"), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), uuid.UUID(int=1),
+    datetime.date(2020, 1, 1), deque(["a"]), range(2),
+)  # fmt: skip
 """What JSON cannot say."""
 
 Json: TypeAlias = object
@@ -471,6 +478,10 @@ class _Documents:
             name = random.choice(("unknown", "process2", "Event", "a.", ".a", "..", "zz.y", "namE"))
             self._place(document, (name,), self._anything(3))
         if random.random() < 0.1:
+            *way, last = split_path(random.choice(self.fields).path) or ("a",)
+            ending = random.choice(("{}.x", "{}.", ".{}", "{}..x", "x.{}", "{}[0]", "{} "))
+            self._place(document, (*way, ending.format(last)), self._several())
+        if random.random() < 0.1:
             items = list(document.items())
             random.shuffle(items)
             document = dict(items)
@@ -669,6 +680,8 @@ def _broken(random: Random, payload: bytes) -> bytes:
             b'{"unread":' + b"[" * 60 + b"]" * 60 + b"," + inner[1:],
             b'{"unread":' + b"[" * 130 + b"]" * 130 + b"," + inner[1:],
             b'{"unread":' + b'{"a":' * 130 + b"1" + b"}" * 130 + b"," + inner[1:],
+            b'{"a":' + b"[" * 130 + b'"a"' + b"]" * 130 + b"," + inner[1:],
+            b'{"a.b.c":' + b"[" * 99 + b'"a"' + b"]" * 99 + b"," + inner[1:],
             b'{"unread":' + b"[" * 5000 + b"]" * 5000 + b"," + inner[1:],
             b'{"un\\u0072ead":{"x.y":1,"\xc3\xa9":"\\u0000"},' + inner[1:],
             b'{"unread":{"x":[{"y\\u002ez":1}]},' + inner[1:],

@@ -16,12 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.flow import Target
+from kestrel_framework._pipeline.rule_matcher import MatcherLimits
 from kestrel_framework.event import EventSettings
 from kestrel_framework.predicate import Predicate
 from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.testing.strategies import documents, predicates
 from matcher_crowds import SCHEMA, Crowd, spelled
-from matcher_reference import CachedReference, Scene, document_in, event_in, satisfied
+from matcher_reference import (
+    PATTERNS,
+    CachedReference,
+    RefusingEngine,
+    Scene,
+    document_in,
+    event_in,
+    satisfied,
+)
 
 
 def targets(conditions: Sequence[Predicate]) -> list[Target]:
@@ -75,6 +84,15 @@ class TestCrowds:
             scene_of(seed).check()
 
 
+LIMITS = (
+    None,
+    MatcherLimits(entries=0),
+    MatcherLimits(entries=7),
+    MatcherLimits(entries=60),
+    MatcherLimits(size=5_000),
+)
+
+
 def scene_of(seed: int) -> Scene:
     """Return a crowd with its payloads, the documents they hold, and odd ones, in turns."""
     random = Random(f"{seed} scene")
@@ -84,7 +102,14 @@ def scene_of(seed: int) -> Scene:
     if random.random() < 0.3:
         random.shuffle(events)
     events += events[: len(events) // 3]
-    return Scene(crowd.targets, events, SCHEMA, batch=random.choice((1, 2, 7, 1000)))
+    return Scene(
+        crowd.targets,
+        events,
+        SCHEMA,
+        batch=random.choice((1, 2, 7, 1000)),
+        limits=random.choice(LIMITS),
+        patterns=random.choice((PATTERNS, PATTERNS, RefusingEngine())),
+    )
 
 
 class TestReference:
