@@ -88,11 +88,21 @@ def _with_pieces(first: str, middle: Sequence[str], last: str) -> TextTester:
 
 def _with_single_characters(pieces: Sequence[str]) -> TextTester:
     """Leave the search to `re`; atomic groups keep it from ever going back."""
+    if len(pieces) == 3 and not pieces[0] and not pieces[2]:
+        literal = pieces[1].strip("?")
+        if literal and "?" not in literal:
+            return _anywhere_within(pieces[1].index(literal), literal, len(pieces[1]))
     texts = [re.escape(piece).replace(r"\?", ".") for piece in pieces]
     middle = "".join(f"(?>.*?{text})" for text in texts[1:-1] if text)
     last = f".*{texts[-1]}" if len(texts) > 1 else ""
     compiled = re.compile(f"{texts[0]}{middle}{last}", re.DOTALL)
     return lambda text: compiled.fullmatch(text) is not None
+
+
+def _anywhere_within(before: int, literal: str, size: int) -> TextTester:
+    """Return a test for a literal that has characters before it, and after it: `size` in all."""
+    after = size - before - len(literal)
+    return lambda text: text.find(literal, before, max(0, len(text) - after)) >= 0
 
 
 @lru_cache(maxsize=4096)

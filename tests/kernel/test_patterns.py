@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 
@@ -34,6 +35,20 @@ def by_definition(pattern: str, text: str) -> bool:
 @given(patterns, subjects)
 def test_a_wildcard_means_what_its_definition_says(pattern: str, text: str) -> None:
     assert compile_wildcard(pattern)(text) == by_definition(pattern, text)
+
+
+@pytest.mark.parametrize("before", ["", "?", "??"])
+@pytest.mark.parametrize("literal", ["", "a", "ab", "a?b"])
+@pytest.mark.parametrize("after", ["", "?", "??"])
+def test_single_characters_around_a_literal_must_be_there(
+    before: str, literal: str, after: str
+) -> None:
+    pattern = f"*{before}{literal}{after}*"
+    test = compile_wildcard(pattern)
+    for size in range(6):
+        for characters in itertools.product("ab", repeat=size):
+            text = "".join(characters)
+            assert test(text) == by_definition(pattern, text)
 
 
 @given(st.lists(patterns, max_size=5), subjects)
