@@ -103,7 +103,7 @@ class FieldEngine:
             truth = _every([self.truth(condition) for condition in conditions])
             self._truths.append((truth, clauses))
             for condition in conditions:
-                for leaf in _leaves(condition):
+                for leaf in leaves_of(condition):
                     by_leaf.setdefault(self._tests.number(leaf), []).append(number)
             if not truth(0):
                 self._default &= ~clauses
@@ -129,6 +129,8 @@ class FieldEngine:
 
     def state_of(self, raw: object) -> FieldState:
         """Return what `raw` means, remembered or not; for whatever a view may have."""
+        if type(raw) is list:
+            raw = tuple(raw)
         try:
             return self.memo[raw]
         except TypeError:
@@ -217,13 +219,14 @@ def bits(mask: int) -> Iterator[int]:
         mask ^= lowest
 
 
-def _leaves(condition: Condition) -> Iterator[Leaf]:
+def leaves_of(condition: Condition) -> Iterator[Leaf]:
+    """Yield the elementary conditions that a condition is made of, in order."""
     match condition:
         case Not():
-            yield from _leaves(condition.term)
+            yield from leaves_of(condition.term)
         case And() | Or():
             for term in condition.terms:
-                yield from _leaves(term)
+                yield from leaves_of(term)
         case _:
             yield condition
 

@@ -1,0 +1,298 @@
+"""A matcher, for people to look at: how it indexes conditions, and which way an event takes.
+
+Slow next to matching, and asked for by nobody but `kestrel debug matcher`.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from kestrel_framework._pipeline.event_decoder import ViewTypes
+from kestrel_framework._pipeline.flow import Target
+from kestrel_framework._pipeline.rule_matcher.clauses import Clause
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, bits, leaves_of
+from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher, clauses_of_target
+from kestrel_framework._pipeline.rule_matcher.residual_kinds import ResidualKind, residual_kinds
+from kestrel_framework._pipeline.rule_matcher.residuals import ReadEvent
+from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType
+from kestrel_framework.event import Document
+from kestrel_framework.interpreter import split_path
+from kestrel_framework.predicate import (
+    ALWAYS,
+    Cidr,
+    Comparison,
+    ComparisonOperator,
+    IsNull,
+    Membership,
+)
+
+KINDS_OF_EVENTS: Final = frozenset(
+    {
+        "data_stream.dataset",
+        "event.action",
+        "event.category",
+        "event.dataset",
+        "event.kind",
+        "event.module",
+        "event.outcome",
+        "event.provider",
+        "event.type",
+        "host.os.family",
+        "host.os.platform",
+        "host.os.type",
+    }
+)
+"""Fields that say what kind of event it is: a condition on them alone leaves most events."""
+
+
+class ConditionKind(enum.Enum):
+    """How an elementary condition on a field is decided."""
+
+    EVENT_TYPE = "event type"
+    EXACT = "exact"
+    PATTERN = "pattern"
+    ORDER = "order"
+    NETWORK = "network"
+    NULL = "null"
+    INTERPRETED = "interpreted"
+
+
+class Dearness(enum.Enum):
+    """Why most events of its type go through all of a clause."""
+
+    NOTHING = "it asks for nothing but the kind of event"
+    RESIDUAL = "all it asks for is a residual"
+    EXCLUSIONS = "what it asks of each field is true of most events"
+
+
+@attrs.frozen
+class InspectedClause:
+    """A clause with the target it belongs to, and its number."""
+
+    number: int
+    target: int
+    clause: Clause
+
+
+@attrs.frozen
+class DearClause:
+    """A clause that rules out hardly any event of its type before the end."""
+
+    inspected: InspectedClause
+    dearness: Dearness
+
+
+@attrs.frozen
+class FieldOverview:
+    """What conditions ask of a field.
+
+    Attributes:
+        path: The field.
+        clauses: How many clauses have a condition on it.
+        selective: Of how many of these it rules out most events.
+        kinds: How many elementary conditions of each kind there are.
+        score: What looking at it first promises; the greatest is looked at.
+    """
+
+    path: str
+    clauses: int
+    selective: int
+    kinds: Mapping[ConditionKind, int]
+    score: float
+
+
+@attrs.frozen
+class Look:
+    """One node of the decision graph, as an event came by.
+
+    Attributes:
+        path: The field that was looked at.
+        value: What the event has there.
+        satisfied: The elementary conditions that it satisfies, of those that live clauses ask for.
+        before: The clauses that were possible, by their numbers.
+        after: Those that still are.
+    """
+
+    path: str
+    value: object
+    satisfied: tuple[Leaf, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@attrs.frozen
+class EventPath:
+    """The way of an event through the decision graph.
+
+    Attributes:
+        looks: Its nodes.
+        residuals: The clauses that were left and have a residual, and whether it holds.
+        targets: The targets that hold; ascending.
+    """
+
+    looks: tuple[Look, ...]
+    residuals: tuple[tuple[InspectedClause, bool], ...]
+    targets: tuple[int, ...]
+
+
+class MatcherInspection:
+    """Looks at a matcher. Walking events adds to what it remembers, as matching them does.
+
+    Args:
+        matcher: What to look at.
+        targets: Its conditions.
+        views: What it reads events with.
+        category_field: The field that has the types of an event.
+
+    Attributes:
+        clauses: All clauses; their places are their numbers.
+    """
+
+    def __init__(
+        self,
+        matcher: RuleMatcher,
+        targets: Sequence[Target],
+        views: ViewTypes,
+        category_field: str,
+    ) -> None:
+        self._matcher = matcher
+        self._graph = matcher.graph
+        self._targets = targets
+        self._views = views
+        self._category_field = category_field
+        self._is_indexed: Callable[[str], bool] = views.paths.__contains__
+        found = (
+            (number, clause)
+            for number, target in enumerate(targets)
+            for clause in clauses_of_target(target, self._is_indexed)
+        )
+        self.clauses = tuple(
+            InspectedClause(number, target, clause) for number, (target, clause) in enumerate(found)
+        )
+
+    def fields(self) -> list[FieldOverview]:
+        """Return the fields that clauses have conditions on, the first to be looked at first."""
+        scores = self._graph.scores(self._graph.root)
+        overviews = [
+            _overview(field, scores.get(number, 0.0))
+            for number, field in enumerate(self._graph.fields)
+            if field.constrained
+        ]
+        return sorted(overviews, key=lambda overview: (-overview.score, overview.path))
+
+    def dear_clauses(self) -> list[DearClause]:
+        """Return the clauses that no condition on a field rules out for most events."""
+        selective = 0
+        for field in self._graph.fields:
+            if field.path not in KINDS_OF_EVENTS and field.path != self._category_field:
+                selective |= field.refuted_by_default
+        return [
+            DearClause(inspected, self._dearness(inspected.clause))
+            for inspected in self.clauses
+            if not selective >> inspected.number & 1
+        ]
+
+    def residuals(self) -> dict[ResidualKind, list[InspectedClause]]:
+        """Return the clauses that have residuals of each kind; a clause can have several."""
+        found: dict[ResidualKind, list[InspectedClause]] = {}
+        for inspected in self.clauses:
+            if inspected.clause.residual != ALWAYS:
+                for kind in residual_kinds(inspected.clause.residual, self._is_indexed):
+                    found.setdefault(kind, []).append(inspected)
+        return {kind: found[kind] for kind in ResidualKind if kind in found}
+
+    def bare_events(self) -> Iterator[tuple[str, EventPath]]:
+        """Yield each event type that targets name, and the way of an event that has only that."""
+        if self._category_field not in self._views.paths:
+            return
+        for event_type in sorted({name for one in self._targets for name in one.event_types}):
+            document = _nested(self._category_field, event_type)
+            event = ReadEvent(self._views.view_of(document), functools.partial(_same, document))
+            yield event_type, self.path(event)
+
+    def path(self, event: ReadEvent) -> EventPath:
+        """Return the way of an event."""
+        looks = []
+        node = self._graph.root
+        while node.read is not None:
+            field = self._graph.fields[node.field]
+            raw = node.read(event.view)
+            state = field.state_of(raw)
+            after = node.next[state]
+            satisfied = _satisfied(field, state.leaves, node.live)
+            before_and_after = tuple(bits(node.live)), tuple(bits(after.live))
+            looks.append(Look(field.path, raw, satisfied, *before_and_after))
+            node = after
+        residuals = []
+        for number in bits(node.live):
+            test = self._graph.clauses[number].residual
+            if test is not None:
+                residuals.append((self.clauses[number], test(event)))
+        targets = self._matcher.targets(self._matcher.verdict(event.view), event)
+        return EventPath(tuple(looks), tuple(residuals), tuple(targets))
+
+    def _dearness(self, clause: Clause) -> Dearness:
+        if clause.conditions.keys() - KINDS_OF_EVENTS - {self._category_field}:
+            return Dearness.EXCLUSIONS
+        return Dearness.NOTHING if clause.residual == ALWAYS else Dearness.RESIDUAL
+
+
+def _nested(path: str, value: object) -> Document:
+    document: Document = {}
+    for part in reversed(split_path(path)):
+        document = {str(part): value}
+        value = document
+    return document
+
+
+def _same(document: Document) -> Document:
+    return document
+
+
+def _overview(field: FieldEngine, score: float) -> FieldOverview:
+    interpreted = frozenset(field.interpreted)
+    kinds = Counter(
+        ConditionKind.INTERPRETED if leaf in interpreted else _kind(leaf) for leaf in field.leaves
+    )
+    return FieldOverview(
+        field.path,
+        field.constrained.bit_count(),
+        field.refuted_by_default.bit_count(),
+        {kind: kinds[kind] for kind in ConditionKind if kind in kinds},
+        score,
+    )
+
+
+def _kind(leaf: Leaf) -> ConditionKind:
+    match leaf:
+        case OfEventType():
+            return ConditionKind.EVENT_TYPE
+        case IsNull():
+            return ConditionKind.NULL
+        case Cidr():
+            return ConditionKind.NETWORK
+        case Membership() | Comparison(ComparisonOperator.EQUAL):
+            return ConditionKind.EXACT
+        case Comparison():
+            return ConditionKind.ORDER
+        case _:
+            return ConditionKind.PATTERN
+
+
+def _satisfied(field: FieldEngine, leaves: int, live: int) -> tuple[Leaf, ...]:
+    """Return the leaves that hold, of those that live clauses ask for."""
+    asked = {
+        leaf
+        for conditions, clauses in field.conditions
+        if clauses & live
+        for condition in conditions
+        for leaf in leaves_of(condition)
+    }
+    numbered = enumerate(field.leaves)
+    return tuple(leaf for number, leaf in numbered if leaves >> number & 1 and leaf in asked)
