@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
 import msgspec
@@ -158,7 +159,7 @@ class EventDecoder:
         for place, given in enumerate(batch.documents):
             view: View | None
             try:
-                view = convert(given)
+                view = convert(given) if _is_plain(given) else self._slowly(batch, place, decoded)
             except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
                 view = self._slowly(batch, place, decoded)
             if view is not None:
@@ -198,6 +199,19 @@ class EventDecoder:
             message = f"{problem}; the event takes the greatest time seen so far"
             decoded.problems.append((place, _problem(batch, place, cause, message)))
         decoded.problems.sort(key=lambda item: item[0])
+
+
+_PLAIN_TYPES: Final = frozenset((dict, list, tuple, str, int, float, bool, type(None)))
+
+
+def _is_plain(document: object) -> bool:
+    """Say whether the objects in a document are dictionaries, of which a view can be made."""
+    if type(document) is not dict or not _PLAIN_TYPES.issuperset(map(type, document.values())):
+        return False
+    for value in document.values():
+        if type(value) is dict and not _is_plain(value):
+            return False
+    return True
 
 
 def _ignore(cause: str, message: str) -> None:

@@ -24,10 +24,10 @@ View: TypeAlias = msgspec.Struct
 RawReader: TypeAlias = Callable[[View], object]
 """Returns what an event has at a path: `msgspec.UNSET`, None, a scalar, an object, or a tuple.
 
-A tuple is a list, or the values of several objects in a list; it may hold lists in turn.
+A tuple or list is a list, or the values of several objects in a list; it may hold lists in turn.
 """
 
-_Leaf: TypeAlias = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
+_DecodedLeaf: TypeAlias = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
 _MOST_IGNORED_KEYS: Final = 64
 """How many keys that no rule reads are known of one object."""
 
@@ -208,14 +208,18 @@ class _Level:
         inner = {key: level.types() for key, level in self.levels.items()}
         if self._types is None:
             self._types = (
-                self._structure(inner, 0, msgspec.Raw),
-                self._structure(inner, 1, Any),
+                self._structure(inner, 0, _DecodedLeaf, msgspec.Raw),
+                self._structure(inner, 1, Any, Any),
             )
             self._empty = (self._types[0](), self._types[1]())
         return self._types
 
     def _structure(
-        self, inner: Mapping[str, tuple[type[View], type[View]]], which: int, ignored: object
+        self,
+        inner: Mapping[str, tuple[type[View], type[View]]],
+        which: int,
+        leaf: object,
+        ignored: object,
     ) -> type[View]:
         fields: list[tuple[str, Any, Any]] = []
         for key, name in self.names.items():
@@ -224,7 +228,7 @@ class _Level:
                 assert empty is not None
                 fields.append((name, inner[key][which], empty[which]))
             else:
-                fields.append((name, _Leaf, msgspec.UNSET))
+                fields.append((name, leaf, msgspec.UNSET))
         renamed = {name: key for key, name in self.names.items()}
         for number, key in enumerate(self.ignored):
             fields.append((f"i{number}", ignored, msgspec.UNSET))

@@ -245,7 +245,7 @@ class _ScalarTests:
         if value is None:
             return 0
         mask = self._exact.get(equality_key(value), 0)
-        if type(value) is str:
+        if isinstance(value, str):
             mask |= self._patterns.leaves_of(value)
             if self._folds:
                 folded = fold_case(value)
