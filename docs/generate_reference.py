@@ -258,9 +258,11 @@ def _configuration() -> str:
     sections = [f"## Environment variables\n\n{variables}"]
     sections += [_settings(f"[{name}]", kind) for name, kind in tables.items()]
     sections.append(
-        "## `[compilers.LANGUAGE]` and `[evaluators.RUNTIME]`\n\n"
-        "Options of a rule language, such as `[compilers.eql]`, or of a runtime. Both are there "
-        "without being named; naming one that is not installed stops the start-up."
+        "## `[compilers.LANGUAGE]`, `[evaluators.RUNTIME]` and `[pattern_engines.NAME]`\n\n"
+        "Options of a rule language, such as `[compilers.eql]`, of a runtime, or of a pattern "
+        "engine. Rule languages and runtimes are there without being named; a pattern engine is "
+        "made where `engine.pattern_engine` names it. Options of what is not installed stop the "
+        "start-up."
     )
     sections.append("# What the kernel brings\n\nTheir options stand in the table of the instance.")
     offers = {

@@ -14,6 +14,7 @@ from kestrel_framework._plugins.contexts import InstanceCounters
 from kestrel_framework._plugins.discovery import BUILTIN
 from kestrel_framework._plugins.fault_tally import FaultTally
 from kestrel_framework._plugins.faults import FaultBoundary
+from kestrel_framework._plugins.guarded_patterns import GuardedPatternEngine
 from kestrel_framework._plugins.guarded_rules import AmbiguousCompiler, GuardedEvaluator
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import Offering, Offers, PluginRegistry
@@ -23,6 +24,7 @@ from kestrel_framework.errors import ConfigurationError, KestrelError, RuleError
 from kestrel_framework.interfaces import (
     EventSource,
     OutputHandler,
+    PatternEngine,
     PredicateEvaluator,
     RuleCompiler,
     StateStore,
@@ -45,6 +47,7 @@ class Assembly:
         sources, outputs: By instance name, in the order of the configuration.
         actions: What is allowed.
         store: The state store, or None where nothing outlives the engine.
+        pattern_engine: What finds patterns in texts; None is the detector's own.
         detector: With the rules loaded.
         load_report: What loading the rules gave.
         counters: The counters of each instance.
@@ -56,6 +59,7 @@ class Assembly:
     outputs: Mapping[str, OutputHandler]
     actions: tuple[PermittedAction, ...]
     store: StateStore | None
+    pattern_engine: PatternEngine | None
     detector: Detector
     load_report: LoadReport
     counters: Mapping[str, InstanceCounters]
@@ -115,13 +119,15 @@ class Assembler:
         self._refuse_unknown(registry.compilers, "compilers", configuration.compilers)
         evaluators = self._evaluators()
         report = self._rules(evaluators) if rules is None else LoadReport(rules.rules)
+        pattern_engine = self._pattern_engine()
         return Assembly(
             registry,
             sources,
             outputs,
             actions,
             self._store(),
-            *self._detector(report, evaluators),
+            pattern_engine,
+            *self._detector(report, evaluators, pattern_engine),
             self._counters,
             self._faults,
         )
@@ -171,6 +177,26 @@ class Assembler:
                 evaluators[offering.name] = evaluator.with_fallback(native)
         return evaluators
 
+    def _pattern_engine(self) -> PatternEngine | None:
+        """Return the engine that the configuration names; None is the detector's own."""
+        offers = self._registry.pattern_engines
+        configured = self._configuration.pattern_engines
+        self._refuse_unknown(offers, "pattern_engines", configured)
+        own = offers.resolve(f"{BUILTIN.name}:{NATIVE}")
+        native = own.create(configured.get(NATIVE), path=f"pattern_engines.{NATIVE}")
+        name = self._configuration.engine.pattern_engine
+        offering = own if name == NATIVE else offers.resolve(name, "engine.pattern_engine")
+        if offering is own:
+            return None
+        engine = self._create(
+            offering,
+            f"pattern_engines.{offering.name}",
+            offering.name,
+            configured.get(offering.name, {}),
+        )
+        assert isinstance(engine, GuardedPatternEngine)
+        return engine.with_fallback(native)
+
     def _rules(self, evaluators: Mapping[str, PredicateEvaluator]) -> LoadReport:
         configured = self._configuration.rules
         report = load_rules(
@@ -185,7 +211,10 @@ class Assembler:
         return report
 
     def _detector(
-        self, report: LoadReport, evaluators: Mapping[str, PredicateEvaluator]
+        self,
+        report: LoadReport,
+        evaluators: Mapping[str, PredicateEvaluator],
+        pattern_engine: PatternEngine | None,
     ) -> tuple[Detector, LoadReport]:
         """Return a detector with all rules that their runtimes take, and those that they do not."""
         while True:
@@ -196,6 +225,7 @@ class Assembler:
                     settings=self._configuration.events,
                     evaluators=evaluators,
                     runtime=self._configuration.engine.runtime,
+                    pattern_engine=pattern_engine,
                     lineage_processes=self._configuration.engine.lineage_processes,
                 )
             except RuleError as error:

@@ -130,6 +130,10 @@ class EngineConfig:
     runtime: str = attrs.field(
         default="native", metadata={"help": "The runtime that evaluates predicates."}
     )
+    pattern_engine: str = attrs.field(
+        default="native",
+        metadata={"help": "What finds the wildcards and regular expressions that match a text."},
+    )
     batch_size: int = attrs.field(
         default=1000,
         validator=[validators.ge(1), validators.le(1_000_000)],
@@ -176,6 +180,7 @@ class Configuration:
         actions: Allowed actions by instance name.
         compilers: Options of rule languages, by language.
         evaluators: Options of runtimes, by runtime name.
+        pattern_engines: Options of pattern engines, by name.
         state: Where the state is kept.
         plugins: Which installed plugins are loaded.
         engine: How the engine works.
@@ -192,6 +197,10 @@ class Configuration:
         repr=False,
     )
     evaluators: Mapping[str, Mapping[str, object]] = attrs.field(
+        default=_NOTHING,
+        repr=False,
+    )
+    pattern_engines: Mapping[str, Mapping[str, object]] = attrs.field(
         default=_NOTHING,
         repr=False,
     )
@@ -223,7 +232,7 @@ class Configuration:
             "outputs": _instances(reader, SectionConfig, tables, "outputs"),
             "actions": _instances(reader, ActionConfig, tables, "actions"),
         }
-        for name in ("compilers", "evaluators"):
+        for name in ("compilers", "evaluators", "pattern_engines"):
             named = reader.table(tables.get(name, {}), name)
             sections[name] = {
                 key: reader.table(options, f"{name}.{key}") for key, options in named.items()

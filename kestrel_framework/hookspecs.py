@@ -18,6 +18,7 @@ from kestrel_framework.interfaces import (
     EventSource,
     Offer,
     OutputHandler,
+    PatternEngine,
     PredicateEvaluator,
     RuleCompiler,
     StateStore,
@@ -41,6 +42,7 @@ PredicateEvaluatorOffers: TypeAlias = Mapping[str, Offer[Any, PredicateEvaluator
 ActionExecutorOffers: TypeAlias = Mapping[str, Offer[Any, ActionExecutor]]
 OutputHandlerOffers: TypeAlias = Mapping[str, Offer[Any, OutputHandler]]
 StateStoreOffers: TypeAlias = Mapping[str, Offer[Any, StateStore]]
+PatternEngineOffers: TypeAlias = Mapping[str, Offer[Any, PatternEngine]]
 
 
 @attrs.frozen
@@ -231,6 +233,34 @@ def kestrel_state_stores() -> StateStoreOffers:
         ...     return {"redis": Offer(RedisStateStore, RedisConfig)}
 
     Contract: `kestrel_framework.testing.StateStoreContract`.
+
+    .. versionadded:: API 1.0
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def kestrel_pattern_engines() -> PatternEngineOffers:
+    """Offer pattern engines, by the name that `engine.pattern_engine` selects them with.
+
+    Required: no. The kernel brings `native`.
+
+    Called: once, while the engine is built.
+
+    Returns:
+        Engine name to an `Offer` of a `PatternEngine`. Only the one that the configuration
+        names is made; its options stand in `[pattern_engines.NAME]`.
+
+    Conflicts: as for sources.
+
+    Errors: as for sources. `native` answers instead of a database that fails.
+
+    Example:
+        >>> @hookimpl
+        ... def kestrel_pattern_engines():
+        ...     return {"hyperscan": Offer(HyperscanEngine, HyperscanConfig)}
+
+    Contract: `kestrel_framework.testing.PatternEngineContract`.
 
     .. versionadded:: API 1.0
     """

@@ -11,6 +11,7 @@ from kestrel_framework.hookspecs import (
     ActionExecutorOffers,
     EventSourceOffers,
     OutputHandlerOffers,
+    PatternEngineOffers,
     PredicateEvaluatorOffers,
     StateStoreOffers,
     hookimpl,
@@ -18,6 +19,7 @@ from kestrel_framework.hookspecs import (
 from kestrel_framework.interfaces import (
     NoConfiguration,
     Offer,
+    PatternEngine,
     PluginContext,
     PredicateEvaluator,
 )
@@ -53,6 +55,11 @@ def kestrel_predicate_evaluators() -> PredicateEvaluatorOffers:
     return {"native": Offer(_native_evaluator, NoConfiguration)}
 
 
+@hookimpl
+def kestrel_pattern_engines() -> PatternEngineOffers:
+    return {"native": Offer(_native_pattern_engine, NoConfiguration)}
+
+
 def _memory_state_store(config: NoConfiguration, context: PluginContext) -> MemoryStateStore:
     return MemoryStateStore()
 
@@ -62,3 +69,9 @@ def _native_evaluator(config: NoConfiguration, context: PluginContext) -> Predic
     from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 
     return NativeEvaluator()
+
+
+def _native_pattern_engine(config: NoConfiguration, context: PluginContext) -> PatternEngine:
+    from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+
+    return NativePatternEngine()

@@ -20,6 +20,7 @@ from kestrel_framework._plugins.guarded_io import (
     GuardedSource,
     GuardedStateStore,
 )
+from kestrel_framework._plugins.guarded_patterns import GuardedPatternEngine
 from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
 from kestrel_framework._plugins.hook_calls import call_hook, kind_of, named_in, read_commands
 from kestrel_framework.errors import PluginError
@@ -29,6 +30,7 @@ from kestrel_framework.interfaces import (
     EventSource,
     Offer,
     OutputHandler,
+    PatternEngine,
     PredicateEvaluator,
     RuleCompiler,
     StateStore,
@@ -99,6 +101,13 @@ STATE_STORES: Final = Interface[StateStore](
     StateStore,  # type: ignore[type-abstract]
     GuardedStateStore,
 )
+PATTERN_ENGINES: Final = Interface[PatternEngine](
+    "kestrel_pattern_engines",
+    "pattern engine",
+    "pattern_engines",
+    PatternEngine,  # type: ignore[type-abstract]
+    GuardedPatternEngine,
+)
 INTERFACES: Final[tuple[Interface[Any], ...]] = (
     SOURCES,
     COMPILERS,
@@ -106,6 +115,7 @@ INTERFACES: Final[tuple[Interface[Any], ...]] = (
     ACTIONS,
     OUTPUTS,
     STATE_STORES,
+    PATTERN_ENGINES,
 )
 SCHEMA_HOOK: Final = "kestrel_schema"
 

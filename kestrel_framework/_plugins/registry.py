@@ -22,6 +22,7 @@ from kestrel_framework._plugins.offers import (
     EVALUATORS,
     INTERFACES,
     OUTPUTS,
+    PATTERN_ENGINES,
     SOURCES,
     STATE_STORES,
     Interface,
@@ -145,7 +146,8 @@ class PluginRegistry:
     Attributes:
         plugins: Every plugin found, also broken and denied ones.
         schema: The kernel's fields and event types with those of all loaded plugins.
-        sources, compilers, evaluators, actions, outputs, state_stores: The offers.
+        sources, compilers, evaluators, actions, outputs, state_stores, pattern_engines: The
+            offers.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class PluginRegistry:
         self.actions = self._offers_of(ACTIONS)
         self.outputs = self._offers_of(OUTPUTS)
         self.state_stores = self._offers_of(STATE_STORES)
+        self.pattern_engines = self._offers_of(PATTERN_ENGINES)
 
     @classmethod
     def load(

@@ -31,6 +31,7 @@ _HOOKS_WITH_OFFERS: Final = (
     "kestrel_action_executors",
     "kestrel_output_handlers",
     "kestrel_state_stores",
+    "kestrel_pattern_engines",
 )
 _IMPORT_SECONDS: Final = 30
 _LOADED_ALONE: Final = """

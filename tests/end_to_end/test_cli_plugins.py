@@ -134,6 +134,10 @@ def kestrel_predicate_evaluators():
 @hookimpl
 def kestrel_state_stores():
     return {"memory": Offer(refused, NoConfiguration)}
+
+@hookimpl
+def kestrel_pattern_engines():
+    return {"native": Offer(refused, NoConfiguration)}
 """,
     )
     run = ("run", "--rules", rule, "--input", events)

@@ -12,6 +12,7 @@ from kestrel_framework.interfaces import (
     ActionExecutor,
     EventSource,
     OutputHandler,
+    PatternEngine,
     PredicateEvaluator,
     StateStore,
 )
@@ -34,6 +35,7 @@ class TestBuiltinPlugin(PluginContract):
             "actions": ("log",),
             "outputs": ("console", "jsonl"),
             "state_stores": ("memory",),
+            "pattern_engines": ("native",),
         }
 
     @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ class TestBuiltinPlugin(PluginContract):
             ("outputs", "console", {"form": "table"}, OutputHandler),
             ("outputs", "jsonl", {"path": "alerts.jsonl"}, OutputHandler),
             ("state_stores", "memory", {}, StateStore),
+            ("pattern_engines", "native", {}, PatternEngine),
         ],
     )
     def test_each_offer_makes_its_object(

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework.action import ActionStatus
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import (
@@ -34,15 +35,17 @@ from kestrel_framework.event import Document, EventBatch
 from kestrel_framework.hookspecs import hookimpl
 from kestrel_framework.interfaces import (
     Change,
+    CompiledPatterns,
     Failure,
     FieldValue,
     NoConfiguration,
     Offer,
     Outcome,
+    Pattern,
     RuleFile,
     Versioned,
 )
-from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal
+from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal, Wildcard
 from kestrel_framework.rule import (
     ANY_EVENT,
     EventRule,
@@ -110,6 +113,7 @@ class Parts:
         stores: Mapping[str, object] | None = None,
         compilers: Mapping[str, object] | None = None,
         evaluators: Mapping[str, object] | None = None,
+        pattern_engines: Mapping[str, object] | None = None,
     ) -> None:
         self.sources = sources or {}
         self.outputs = outputs or {}
@@ -118,6 +122,7 @@ class Parts:
             "stores": stores or {},
             "compilers": compilers or {},
             "evaluators": evaluators or {},
+            "pattern_engines": pattern_engines or {},
         }
 
     @hookimpl
@@ -143,6 +148,10 @@ class Parts:
     @hookimpl
     def kestrel_predicate_evaluators(self) -> object:
         return offers(self._offers["evaluators"])
+
+    @hookimpl
+    def kestrel_pattern_engines(self) -> object:
+        return offers(self._offers["pattern_engines"])
 
 
 def offers(objects: Mapping[str, object]) -> dict[str, object]:
@@ -592,13 +601,17 @@ def test_what_is_not_there_is_a_configuration_error() -> None:
         build(Parts(), sources={"audit": SectionConfig("jsnol", {})})
     assert caught.value.path == "sources.audit.type"
     assert "did you mean `jsonl`?" in str(caught.value)
-    for section in ("compilers", "evaluators"):
+    for section in ("compilers", "evaluators", "pattern_engines"):
         with pytest.raises(ConfigurationError, match=rf"{section}\.lua"):
             build(Parts(), RULES, **{section: {"lua": {}}})
     with pytest.raises(ConfigurationError, match=r"evaluators\.native\.speed: unknown key"):
         build(Parts(), RULES, evaluators={"native": {"speed": 9}})
     with pytest.raises(ConfigurationError, match=r"engine\.runtime"):
         build(Parts(), engine=EngineConfig(runtime="wasm"))
+    with pytest.raises(ConfigurationError, match=r"pattern_engines\.native\.speed: unknown key"):
+        build(Parts(), RULES, pattern_engines={"native": {"speed": 9}})
+    with pytest.raises(ConfigurationError, match=r"engine\.pattern_engine"):
+        build(Parts(), engine=EngineConfig(pattern_engine="natvie"))
     with pytest.raises(ConfigurationError, match=r"state\.type"):
         build(Parts(), state=StateConfig(type="redis"))
 
@@ -713,6 +726,39 @@ def test_actions_are_requested_for_alerts() -> None:
         ActionStatus.DONE.value: 1,
         ActionStatus.REFUSED.value: 1,
     }
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_pattern_engine_that_is_configured_finds_patterns(works: bool) -> None:
+    engine = CountingPatterns(works)
+    source = {"audit": FakeSource([event("bash"), event("zsh")])}
+    parts = Parts(source, pattern_engines={"toy": engine})
+    ends_with_sh = Wildcard(Field("process.name"), ("*sh",))
+    rules = RuleSet((Rule(RuleMetadata("shell"), EventRule(PROCESS, ends_with_sh)),))
+    assert build(parts, rules).run().statistics["alerts"] == 2
+    assert not engine.asked
+    configured = EngineConfig(pattern_engine="toy", read_timeout=0.05, close_timeout=PATIENCE)
+    parts.sources = {"audit": FakeSource([event("bash"), event("zsh")])}
+    assert build(parts, rules, engine=configured).run().statistics["alerts"] == 2
+    assert engine.asked == (["bash", "zsh"] if works else ["bash"])
+
+
+class CountingPatterns(NativePatternEngine):
+    """The kernel's own engine, which keeps what it was asked about, and may fail."""
+
+    def __init__(self, works: bool) -> None:
+        self.asked: list[str] = []
+        self.works = works
+
+    def compile(self, patterns: Sequence[Pattern]) -> CompiledPatterns:
+        self.database = super().compile(patterns).database
+        return CompiledPatterns(self)
+
+    def matches(self, text: str) -> Sequence[int]:
+        self.asked.append(text)
+        if not self.works:
+            raise RuntimeError("out of order")
+        return self.database.matches(text)
 
 
 # --- rules and state -----------------------------------------------------------------------

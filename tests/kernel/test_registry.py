@@ -72,6 +72,7 @@ def test_the_kernel_brings_what_works_with_nothing_installed() -> None:
     assert "log" in registry.actions
     assert {"console", "jsonl"} <= set(registry.outputs.names())
     assert "memory" in registry.state_stores
+    assert "native" in registry.pattern_engines
     assert len(registry.compilers) == 0
 
 

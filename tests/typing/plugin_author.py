@@ -13,6 +13,7 @@ from kestrel_framework import (
     ActionRequest,
     ActionStatus,
     Alert,
+    CompiledPatterns,
     ConfigurationError,
     EventBatch,
     EventSource,
@@ -24,6 +25,8 @@ from kestrel_framework import (
     NoConfiguration,
     Offer,
     OutputHandler,
+    Pattern,
+    PatternEngine,
     PluginContext,
     PredicateEvaluator,
     SchemaExtension,
@@ -33,6 +36,7 @@ from kestrel_framework.hookspecs import (
     ActionExecutorOffers,
     EventSourceOffers,
     OutputHandlerOffers,
+    PatternEngineOffers,
     PredicateEvaluatorOffers,
 )
 from kestrel_framework.interfaces import FieldValue, Outcome
@@ -94,6 +98,23 @@ class PresenceRuntime:
         return Present()
 
 
+class ExactPatterns:
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._places = {pattern.text: place for place, pattern in enumerate(patterns)}
+
+    def matches(self, text: str) -> Sequence[int]:
+        return [self._places[text]] if text in self._places else []
+
+
+class ExactPatternEngine:
+    def compile(self, patterns: Sequence[Pattern]) -> CompiledPatterns:
+        return CompiledPatterns(ExactPatterns(patterns), refused=frozenset(range(len(patterns))))
+
+
+def exact(config: NoConfiguration, context: PluginContext) -> PatternEngine:
+    return ExactPatternEngine()
+
+
 def refusing(config: NoConfiguration, context: PluginContext) -> ActionExecutor:
     return Refusing()
 
@@ -120,6 +141,11 @@ def kestrel_action_executors() -> ActionExecutorOffers:
 @hookimpl
 def kestrel_predicate_evaluators() -> PredicateEvaluatorOffers:
     return {"presence": Offer(runtime, NoConfiguration)}
+
+
+@hookimpl
+def kestrel_pattern_engines() -> PatternEngineOffers:
+    return {"exact": Offer(exact, NoConfiguration)}
 
 
 @hookimpl
