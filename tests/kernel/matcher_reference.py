@@ -32,6 +32,7 @@ from kestrel_framework.interfaces import CompiledPatterns, Pattern, PatternEngin
 from kestrel_framework.interpreter import holds, split_path
 from kestrel_framework.predicate import And, Not, Or, Predicate
 from kestrel_framework.predicate_traversal import fields_of
+from kestrel_framework.rule import ANY_EVENT, Condition
 from kestrel_framework.schema import SchemaRegistry
 
 SETTINGS: Final = EventSettings()
@@ -138,6 +139,11 @@ def satisfied(
         if not target.event_types or target.event_types & types
         if holds(decided_by_event(target.condition), event)
     ]
+
+
+def targets_for(conditions: Iterable[Condition]) -> list[Target]:
+    """Return targets that look at every event."""
+    return [Target(number, 0, ANY_EVENT, one) for number, one in enumerate(conditions)]
 
 
 @attrs.define

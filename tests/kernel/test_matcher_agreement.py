@@ -8,18 +8,15 @@ A crowd can be looked at again by its seed: `-k 'crowd and 17'`, or `Crowd(17)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher import MatcherLimits
 from kestrel_framework.event import EventSettings
 from kestrel_framework.predicate import Predicate
-from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.testing.strategies import documents, predicates
 from matcher_crowds import SCHEMA, Crowd, spelled
 from matcher_reference import (
@@ -30,11 +27,8 @@ from matcher_reference import (
     document_in,
     event_in,
     satisfied,
+    targets_for,
 )
-
-
-def targets(conditions: Sequence[Predicate]) -> list[Target]:
-    return [Target(number, 0, ANY_EVENT, one) for number, one in enumerate(conditions)]
 
 
 class TestDrawn:
@@ -46,7 +40,7 @@ class TestDrawn:
         st.lists(documents(), min_size=1, max_size=4),
     )
     def test_documents(self, conditions: list[Predicate], events: list[dict[str, object]]) -> None:
-        Scene(targets(conditions), events, SCHEMA).check()
+        Scene(targets_for(conditions), events, SCHEMA).check()
 
     @settings(max_examples=250)
     @given(
@@ -58,7 +52,7 @@ class TestDrawn:
         self, conditions: list[Predicate], events: list[dict[str, object]], random: Random
     ) -> None:
         payloads = [spelled(event, random) for event in events]
-        Scene(targets(conditions), payloads, SCHEMA).check()
+        Scene(targets_for(conditions), payloads, SCHEMA).check()
 
     @pytest.mark.slow
     @settings(max_examples=10_000)
@@ -67,7 +61,7 @@ class TestDrawn:
         st.lists(documents(), min_size=1, max_size=5),
     )
     def test_very_many(self, conditions: list[Predicate], events: list[dict[str, object]]) -> None:
-        Scene(targets(conditions), events, SCHEMA).check()
+        Scene(targets_for(conditions), events, SCHEMA).check()
 
 
 class TestCrowds:
