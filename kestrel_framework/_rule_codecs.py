@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Protocol, TypeAlias, get_args, get_origin, get_type_hints
 
 import attrs
@@ -63,6 +63,7 @@ class _Codec:
 
     write: _Write
     read: _Read
+    has_parts: bool = False
 
 
 @attrs.frozen
@@ -72,6 +73,7 @@ class Shape:
     kind: type
     is_node: bool
     names: tuple[str, ...]
+    names_of_parts: tuple[str, ...]
     defaults: tuple[object, ...]
     least: int
     writers: tuple[_Write, ...]
@@ -142,7 +144,7 @@ def _part(kinds: frozenset[type]) -> _Codec:
     def read(raw: _Raw, parts: NumberedParts) -> object:
         return parts.referred(raw, kinds)
 
-    return _Codec(write, read)
+    return _Codec(write, read, has_parts=True)
 
 
 def _part_or_integer(kinds: frozenset[type]) -> _Codec:
@@ -157,13 +159,14 @@ def _part_or_integer(kinds: frozenset[type]) -> _Codec:
             return integer.read(raw[0], parts)
         return part.read(raw, parts)
 
-    return _Codec(write, read)
+    return _Codec(write, read, has_parts=True)
 
 
 def _optional(codec: _Codec) -> _Codec:
     return _Codec(
         lambda value, numbers: None if value is None else codec.write(value, numbers),
         lambda raw, parts: None if raw is None else codec.read(raw, parts),
+        codec.has_parts,
     )
 
 
@@ -178,7 +181,7 @@ def _tuple(item: _Codec) -> _Codec:
             raise WrongError(f"{_short(raw)} is no list")
         return tuple([item.read(each, parts) for each in raw])
 
-    return _Codec(write, read)
+    return _Codec(write, read, item.has_parts)
 
 
 def _set(item: _Codec) -> _Codec:
@@ -259,6 +262,7 @@ def _shape_from(kind: type) -> Shape:
         kind,
         kind in _NODES,
         tuple(attribute.name for attribute in attributes),
+        tuple(a.name for a, codec in zip(attributes, codecs, strict=True) if codec.has_parts),
         tuple(attribute.default for attribute in attributes),
         sum(attribute.default is attrs.NOTHING for attribute in attributes),
         tuple(codec.write for codec in codecs),
@@ -282,13 +286,20 @@ def shape_of(part: object) -> Shape:
     return shape
 
 
-def parts_in(part: object) -> Iterator[object]:
-    """Yield the parts directly inside a part."""
-    for name in shape_of(part).names:
+def parts_in(part: object) -> list[object]:
+    """Return the parts directly inside a part.
+
+    Raises:
+        WrongError: it is no part of a rule.
+    """
+    found: list[object] = []
+    for name in shape_of(part).names_of_parts:
         value = getattr(part, name)
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, _PARTS):
-                yield each
+        if type(value) is tuple:
+            found += [each for each in value if type(each) is not int]
+        elif value is not None:
+            found.append(value)
+    return found
 
 
 def _short(value: object) -> str:

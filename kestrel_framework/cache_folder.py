@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 
@@ -39,6 +42,20 @@ def private_cache_folder(name: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         return None
     return folder if trusted else None
+
+
+def source_digest(package: str, suffixes: Sequence[str] = (".py",)) -> str:
+    """Return a digest of the source files of a package, without those of packages inside it.
+
+    It belongs in the key of what that package makes: after any change, it is made again.
+    Ask for it when the package is imported; later, the files can be those of an update.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(tuple(suffixes)):
+            content = file.read_bytes()
+            digest.update(f"{package}/{file.name}:{len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _keeps_its_entries(folder: Path) -> bool:

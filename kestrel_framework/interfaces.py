@@ -202,6 +202,19 @@ class RuleCompiler(Protocol):
         """
 
 
+@runtime_checkable
+class KeepableRuleCompiler(RuleCompiler, Protocol):
+    """A compiler whose rules may be kept, in a private cache, to save compiling them next time.
+
+    Attributes:
+        fingerprint: Another text whenever the compiler could make something else of the same
+            file and schema: its version or source, what it stands on, its settings. None where
+            nothing may be kept.
+    """
+
+    fingerprint: str | None
+
+
 # --- runtimes ----------------------------------------------------------------------
 
 

@@ -10,8 +10,8 @@ The format is MessagePack: `["kestrel rule", version, records, root]`. A record 
 name of a class and its attributes in order; those at the end that have their default are left out.
 Where an attribute is itself such an object, the number of its record stands there, which is always
 an earlier one; an integer that could stand there instead is in a list of one. Equal parts of a tree
-are one record. `root` is the number of the body's or predicate's record, or a list of those of the
-pipes. Integers beyond 64 bits are extensions of type 1, in two's complement. A version does not
+are one record. `root` is the number of the body's or predicate's record, or a list of several.
+Integers beyond 64 bits are extensions of type 1, in two's complement. A version does not
 read the bytes of another.
 """
 
@@ -32,9 +32,11 @@ __all__ = [
     "MAX_NODES",
     "VERSION",
     "decode_body",
+    "decode_parts",
     "decode_pipes",
     "decode_predicate",
     "encode_body",
+    "encode_parts",
     "encode_pipes",
     "encode_predicate",
 ]
@@ -102,6 +104,27 @@ def decode_pipes(data: bytes) -> tuple[Pipe, ...]:
     return cast(tuple[Pipe, ...], _Reader(data).roots((Pipe,)))
 
 
+def encode_parts(parts: Sequence[RuleBody | Pipe]) -> bytes:
+    """Return the bytes of bodies and pipes of several rules, which `decode_parts` reads.
+
+    What is equal in several of them is written once.
+
+    Raises:
+        ValueError: a text in them is not Unicode, or one is too deep or too large.
+    """
+    return _Writer().document(parts)
+
+
+def decode_parts(data: bytes) -> tuple[RuleBody | Pipe, ...]:
+    """Return the parts that `encode_parts` made `data` of; equal nodes in them are one object.
+
+    Raises:
+        ValueError: the bytes are not those of bodies and pipes.
+    """
+    kinds = (*get_args(RuleBody), Pipe)
+    return cast("tuple[RuleBody | Pipe, ...]", _Reader(data).roots(kinds))
+
+
 # --- whole documents -------------------------------------------------------------------
 
 
@@ -131,6 +154,7 @@ class _Size:
 
 
 _SMALLEST: Final = _Size(1, 1)
+_RECORD: Final = msgspec.msgpack.Encoder()
 
 
 class _Writer:
@@ -157,27 +181,32 @@ class _Writer:
         return self._numbers[id(part)]
 
     def _number(self, root: object) -> int:
+        numbers = self._numbers
         waiting = [root]
         while waiting:
             part = waiting[-1]
-            if id(part) in self._numbers:
+            if id(part) in numbers:
                 waiting.pop()
                 continue
-            inner = list(parts_in(part))
-            missing = [each for each in inner if id(each) not in self._numbers]
-            waiting += missing
-            if not missing:
-                self._numbers[id(part)] = self._add(part, inner)
-        return self.reference(root)
+            inner = parts_in(part)
+            missing = [each for each in inner if id(each) not in numbers]
+            if missing:
+                waiting += missing
+            else:
+                numbers[id(part)] = self._add(part, inner)
+                waiting.pop()
+        return numbers[id(root)]
 
     def _add(self, part: object, inner: Sequence[object]) -> int:
         shape = shape_of(part)
-        size = _Size.around(shape, [self._sizes[self.reference(each)] for each in inner])
+        size = _SMALLEST
+        if inner:
+            size = _Size.around(shape, [self._sizes[self._numbers[id(each)]] for each in inner])
         values = [getattr(part, name) for name in shape.names]
         while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
             values.pop()
         raws = [write(value, self) for write, value in zip(shape.writers, values, strict=False)]
-        record = msgspec.msgpack.encode([shape.kind.__name__, *raws])
+        record = _RECORD.encode([shape.kind.__name__, *raws])
         number = self._records.setdefault(record, len(self._records))
         if number == len(self._sizes):
             self._sizes.append(size)

@@ -13,7 +13,9 @@ from typing import Final
 
 import attrs
 
-from kestrel_framework._rule_files import ARCHIVE_SUFFIXES, RuleTree, rule_tree
+from kestrel_framework._kept_rules import KeptPack, KeptRules, fingerprint_of
+from kestrel_framework._kept_rules_format import KeptFile
+from kestrel_framework._rule_files import ARCHIVE_SUFFIXES, FoundFile, RuleTree, rule_tree
 from kestrel_framework._rule_package import (
     BODIES,
     MANIFEST,
@@ -156,7 +158,7 @@ def iter_rule_files(
         if tree.problems:
             raise tree.problems[0]
         for name in tree.names:
-            yield tree.read(name)
+            yield tree.find(name).read()
 
 
 class _Loader:
@@ -179,84 +181,89 @@ class _Loader:
         self._suffixes = tuple(sorted({*read, *_SURELY_RULES}))
         self._schema = schema.extended(strict=True) if strict else schema
         self._runtimes = runtimes
+        self._kept = KeptRules(tuple(self._compilers.values()), self._schema)
 
     def pack(self, path: Path) -> Iterator[LoadedFile]:
         """Yield what the files of one pack give."""
-        tree = rule_tree(path, self._may_hold_rule)
+        kept = self._kept.pack(str(path))
+        tree = rule_tree(path, self._may_hold_rule, kept.archives)
         for problem in tree.problems:
             place = str(problem.location or path)
             yield LoadedFile(place, str(path), errors=(problem,))
         owners: dict[str, str] = {}
         for unit in _units(tree):
-            loaded = self._loaded(tree, unit, str(path))
+            loaded = self._loaded(tree, unit, str(path), kept)
             if loaded is not None:
                 yield _with_own_ids(loaded, owners)
+        kept.save(tree.archives)
 
     def _may_hold_rule(self, name: str) -> bool:
         return name == MANIFEST or name in BODIES or name.endswith(self._suffixes)
 
-    def _loaded(self, tree: RuleTree, unit: _Unit, pack: str) -> LoadedFile | None:
-        outcome = _Outcome()
-        path = tree.label(unit.names[0])
+    def _loaded(self, tree: RuleTree, unit: _Unit, pack: str, kept: KeptPack) -> LoadedFile | None:
+        outcome = _Outcome(tree.label(unit.names[0]))
         try:
-            if unit.folder is None:
-                self._load_file(tree.read(unit.names[0]), outcome)
+            files = {name: tree.find(name) for name in unit.names}
+            digest = b"".join([file.digest for file in files.values()])
+            found = kept.find(unit.names, digest)
+            if found is not None:
+                outcome.path = found.path
+                outcome.rule_ids += found.rule_ids
+                outcome.results += found.rules
             else:
-                path = self._load_package(tree, unit.folder, unit.names, outcome)
+                self._compile_unit(tree, unit, files, outcome)
+                if outcome.may_be_kept:
+                    kept.add(outcome.kept(unit.names, digest))
         except (RuleError, ExceptionGroup) as error:
-            outcome.take_errors(error)
-        if not (outcome.rule_ids or outcome.errors):
+            outcome.results.append(error)
+        if not (outcome.rule_ids or outcome.results):
             return None
-        for rule in outcome.rules:
-            outcome.warnings += rule.warnings
-        return LoadedFile(
-            path,
-            pack,
-            tuple(outcome.rules),
-            tuple(outcome.rule_ids),
-            tuple(outcome.errors),
-            tuple(outcome.warnings),
-        )
+        return self._checked(outcome, pack)
 
-    def _load_file(self, file: RuleFile, outcome: _Outcome) -> None:
-        sources = self._sources(file)
-        for source in sources:
+    def _compile_unit(
+        self, tree: RuleTree, unit: _Unit, files: Mapping[str, FoundFile], outcome: _Outcome
+    ) -> None:
+        if unit.folder is None:
+            self._compile_file(files[unit.names[0]].read(), outcome)
+        else:
+            self._compile_package(tree, unit.folder, files, outcome)
+
+    def _compile_file(self, file: RuleFile, outcome: _Outcome) -> None:
+        for source in self._sources(file, outcome):
             outcome.rule_ids.append(source.metadata.rule_id)
             self._compile_into(source, outcome)
 
-    def _load_package(
-        self, tree: RuleTree, folder: str, names: Sequence[str], outcome: _Outcome
-    ) -> str:
-        """Load a package folder, and return the path of its body."""
-        beside = {name.rpartition("/")[2]: name for name in names}
+    def _compile_package(
+        self, tree: RuleTree, folder: str, files: Mapping[str, FoundFile], outcome: _Outcome
+    ) -> None:
+        beside = {name.rpartition("/")[2]: name for name in files}
         body_name = body_of(beside, tree.label(folder))
-        body = tree.read(beside[body_name])
-        manifest = read_manifest(tree.read(beside[MANIFEST]))
+        body = files[beside[body_name]].read()
+        manifest = read_manifest(files[beside[MANIFEST]].read())
         metadata = manifest.rule_metadata()
         outcome.rule_ids.append(metadata.rule_id)
         if body_name in PROGRAM_RUNTIMES:
-            prefilter = self._prefilter(manifest.prefilter, metadata, beside[MANIFEST], tree)
-            rule = program_rule(manifest, body, body_name, prefilter)
-            self._take(rule, outcome)
+            place = SourceLocation(tree.label(beside[MANIFEST]))
+            prefilter = self._prefilter(manifest.prefilter, metadata, place, outcome)
+            outcome.results.append(program_rule(manifest, body, body_name, prefilter))
         else:
-            for source in self._sources(body):
+            for source in self._sources(body, outcome):
                 self._compile_into(attrs.evolve(source, metadata=metadata), outcome)
-        return body.path
+        outcome.path = body.path
 
     def _prefilter(
-        self, text: str | None, metadata: RuleMetadata, manifest: str, tree: RuleTree
+        self, text: str | None, metadata: RuleMetadata, location: SourceLocation, outcome: _Outcome
     ) -> EventRule | None:
         if text is None:
             return None
-        location = SourceLocation(tree.label(manifest))
-        rule = self._compiled(RuleSource(metadata, "eql", text, location))
+        rule = self._compiled(RuleSource(metadata, "eql", text, location), outcome)
         if not isinstance(rule.body, EventRule):
             raise RuleError("a prefilter is a query for single events", location)
         if rule.pipes:
             raise RuleError("a prefilter has no pipes", location)
         return rule.body
 
-    def _sources(self, file: RuleFile) -> Sequence[RuleSource]:
+    def _sources(self, file: RuleFile, outcome: _Outcome) -> Sequence[RuleSource]:
         """Ask every compiler that reads such files.
 
         Raises:
@@ -268,6 +275,7 @@ class _Loader:
             raise RuleError(_nobody_reads(file.path), SourceLocation(file.path))
         found = {}
         for compiler in readers:
+            outcome.note(compiler)
             try:
                 sources = compiler.read(file)
             except Exception as error:
@@ -283,17 +291,18 @@ class _Loader:
 
     def _compile_into(self, source: RuleSource, outcome: _Outcome) -> None:
         try:
-            self._take(self._compiled(source), outcome)
+            outcome.results.append(self._compiled(source, outcome))
         except (RuleError, ExceptionGroup) as error:
-            outcome.take_errors(error)
+            outcome.results.append(error)
 
-    def _compiled(self, source: RuleSource) -> Rule:
+    def _compiled(self, source: RuleSource, outcome: _Outcome) -> Rule:
         compiler = self._compilers.get(source.language)
         if compiler is None:
             plugin = _PLUGINS_BY_LANGUAGE.get(source.language)
             remedy = f"; install {plugin}" if plugin else ""
             problem = f"no installed plugin compiles the language `{source.language}`{remedy}"
             raise RuleError(problem, SourceLocation(source.location.path))
+        outcome.note(compiler)
         try:
             return compiler.compile(source, self._schema)
         except Exception as error:
@@ -301,39 +310,71 @@ class _Loader:
                 raise
             raise _blaming(compiler, error, source.location) from error
 
-    def _take(self, rule: Rule, outcome: _Outcome) -> None:
+    def _checked(self, outcome: _Outcome, pack: str) -> LoadedFile:
+        """Return what a file gives: the rules that can run, and all errors in their order."""
+        rules: list[Rule] = []
+        errors: list[RuleError] = []
+        for result in outcome.results:
+            if isinstance(result, Rule):
+                problem = self._problem_of(result)
+                if problem is None:
+                    rules.append(result)
+                else:
+                    errors.append(problem)
+            else:
+                errors += _without_frames(result)
+        warnings = tuple([warning for rule in rules for warning in rule.warnings])
+        return LoadedFile(
+            outcome.path, pack, tuple(rules), tuple(outcome.rule_ids), tuple(errors), warnings
+        )
+
+    def _problem_of(self, rule: Rule) -> RuleError | None:
+        """Return why a rule that compiles cannot run here."""
         where = rule.location
         if rule.streaming_problem:
-            raise RuleError(rule.streaming_problem, where, rule_id=rule.rule_id)
+            return RuleError(rule.streaming_problem, where, rule_id=rule.rule_id)
         for condition in rule.body.conditions:
             runtime = condition.runtime if isinstance(condition, Program) else NATIVE_RUNTIME
             if self._runtimes is not None and runtime not in self._runtimes:
                 plugin = _PLUGINS_BY_LANGUAGE.get(runtime)
                 remedy = f"; install {plugin}" if plugin else ""
                 problem = f"no installed plugin brings the runtime `{runtime}`{remedy}"
-                raise RuleError(problem, where, rule_id=rule.rule_id)
-        outcome.rules.append(rule)
+                return RuleError(problem, where, rule_id=rule.rule_id)
+        return None
 
 
 @attrs.define
 class _Outcome:
-    """What a file has given so far."""
+    """What a file has given so far: rules and errors, in order."""
 
-    rules: list[Rule] = attrs.field(factory=list)
+    path: str
     rule_ids: list[str] = attrs.field(factory=list)
-    errors: list[RuleError] = attrs.field(factory=list)
-    warnings: list[RuleError] = attrs.field(factory=list)
+    results: list[Rule | _RuleErrors] = attrs.field(factory=list)
+    keepable: bool = True
 
-    def take_errors(self, error: _RuleErrors) -> None:
-        """Take over what was raised, without the frames it went through.
+    def note(self, compiler: RuleCompiler) -> None:
+        """Note that a compiler had a part in it."""
+        self.keepable = self.keepable and fingerprint_of(compiler) is not None
 
-        Those would hold all that is in them, such as the files of the archive, for as long as
-        somebody keeps the error. Where a plugin is to blame, its author needs them.
-        """
-        for single in errors_in(error):
-            if single.severity is not Severity.CRITICAL:
-                single.__traceback__ = single.__cause__ = single.__context__ = None
-            self.errors.append(single)
+    @property
+    def may_be_kept(self) -> bool:
+        return self.keepable and all(isinstance(result, Rule) for result in self.results)
+
+    def kept(self, names: tuple[str, ...], digest: bytes) -> KeptFile:
+        rules = tuple([result for result in self.results if isinstance(result, Rule)])
+        return KeptFile(names, digest, self.path, tuple(self.rule_ids), rules)
+
+
+def _without_frames(error: _RuleErrors) -> Iterator[RuleError]:
+    """Yield the single errors without the frames they went through.
+
+    Those would hold all that is in them, such as the files of the archive, for as long as
+    somebody keeps the error. Where a plugin is to blame, its author needs them.
+    """
+    for single in errors_in(error):
+        if single.severity is not Severity.CRITICAL:
+            single.__traceback__ = single.__cause__ = single.__context__ = None
+        yield single
 
 
 @attrs.frozen

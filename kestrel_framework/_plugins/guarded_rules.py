@@ -44,6 +44,7 @@ class GuardedCompiler:
     def __init__(self, compiler: RuleCompiler, boundary: FaultBoundary) -> None:
         self.language = compiler.language
         self.suffixes = _checked_suffixes(compiler.suffixes)
+        self.fingerprint = _checked_fingerprint(compiler)
         self._compiler = compiler
         self._boundary = boundary
 
@@ -160,6 +161,14 @@ def _checked_suffixes(suffixes: object) -> tuple[str, ...]:
     if isinstance(suffixes, tuple) and all(isinstance(one, str) for one in suffixes):
         return suffixes
     raise TypeError("its `suffixes` are no tuple of texts")
+
+
+def _checked_fingerprint(compiler: RuleCompiler) -> str | None:
+    """Return what stands for all that decides what a compiler makes, if it says so."""
+    fingerprint = getattr(compiler, "fingerprint", None)
+    if fingerprint is None or isinstance(fingerprint, str):
+        return fingerprint
+    raise TypeError("its `fingerprint` is no text")
 
 
 def _or_problem(function: Callable[[], T]) -> T | RuleProblem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import tarfile
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rule_archives import archive
 
 from kestrel_framework import _rule_files
 from kestrel_framework.errors import ConfigurationError, PluginError, RuleError, SourceLocation
@@ -115,16 +115,6 @@ def loaded(*paths: Path, **options: object) -> LoadReport:
 
 def ids(report: LoadReport) -> list[str]:
     return [rule.rule_id for rule in report.rules]
-
-
-def archive(path: Path, members: Sequence[tuple[tarfile.TarInfo | str, bytes]]) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
-        for member, content in members:
-            info = tarfile.TarInfo(member) if isinstance(member, str) else member
-            if info.isreg():
-                info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 class TestFolders:

@@ -1,21 +1,23 @@
-"""The rule language EQL as a compiler for Kestrel."""
+"""The rule language EQL as a compiler for Kestrel.
+
+What reads and compiles is imported when something is to be read or compiled: rules that are kept
+from an earlier start need none of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
 from typing import Final
 
 import attrs
 
-from kestrel_eql.compile_cache import CompileCache, CompiledText
 from kestrel_eql.dialect import Dialect, Settings
-from kestrel_eql.eql_file import read_eql_file
-from kestrel_eql.lowering import lower
-from kestrel_eql.parser import parse_into
 from kestrel_eql.problems import Problems, TextPlaces
-from kestrel_eql.rule_toml import read_rule_toml
+from kestrel_framework.cache_folder import source_digest
 from kestrel_framework.interfaces import PluginContext, RuleFile
-from kestrel_framework.rule import Rule, RuleSource
+from kestrel_framework.rule import Pipe, Rule, RuleBody, RuleSource
 from kestrel_framework.schema import SchemaRegistry
 
 _DIALECTS: Final = tuple(dialect.value for dialect in Dialect)
@@ -48,18 +50,19 @@ class EqlCompiler:
 
     Attributes:
         dialect: The dialect of sources that name none.
-        cache: Whether compiled rules are kept in the cache folder of the user, which makes
-            compiling them again, also in another process, several times as fast.
+        cache: Whether the rules of packs that are loaded with it are kept in the cache folder
+            of the user: loading them again, also in another process, is many times as fast.
+        fingerprint: As in `KeepableRuleCompiler`.
     """
 
     dialect: Dialect = attrs.field(default=Dialect.ELASTIC, converter=Dialect)
     cache: bool = attrs.field(default=False, kw_only=True)
     language: str = attrs.field(default="eql", init=False)
     suffixes: tuple[str, ...] = attrs.field(default=(".eql", ".toml"), init=False)
-    _kept: CompileCache | None = attrs.field(init=False, eq=False, repr=False)
+    fingerprint: str | None = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._kept = CompileCache() if self.cache else None
+        self.fingerprint = f"{_origin()} {self.dialect.value}" if self.cache else None
 
     @classmethod
     def from_config(cls, config: EqlConfig, context: PluginContext) -> EqlCompiler:
@@ -75,13 +78,13 @@ class EqlCompiler:
         Raises:
             RuleError: the file cannot be understood; or an `ExceptionGroup` of them.
         """
-        sources = None if self._kept is None else self._kept.find_sources(file)
-        if sources is None:
-            is_toml = file.path.lower().endswith(".toml")
-            sources = read_rule_toml(file) if is_toml else [read_eql_file(file)]
-            if self._kept is not None:
-                self._kept.keep_sources(file, sources)
-        return sources
+        if file.path.lower().endswith(".toml"):
+            from kestrel_eql.rule_toml import read_rule_toml
+
+            return read_rule_toml(file)
+        from kestrel_eql.eql_file import read_eql_file
+
+        return [read_eql_file(file)]
 
     def compile(self, source: RuleSource, schema: SchemaRegistry) -> Rule:
         """Return the compiled rule.
@@ -92,23 +95,9 @@ class EqlCompiler:
         """
         problems = Problems(TextPlaces(source.text, source.location), source.metadata.rule_id)
         settings = self._settings(source.options, problems)
-        compiled = None
-        if self._kept is not None and not problems:
-            compiled = self._kept.find(source.text, settings, schema)
-        if compiled is not None:
-            for problem, offset in compiled.remarks:
-                problems.warn(problem, offset)
-        else:
-            compiled = _compiled(source.text, settings, schema, problems)
-            if self._kept is not None:
-                self._kept.keep(source.text, settings, schema, compiled)
+        body, pipes = _compiled(source.text, settings, schema, problems)
         return Rule(
-            source.metadata,
-            compiled.body,
-            self.language,
-            source.location,
-            compiled.pipes,
-            problems.warnings,
+            source.metadata, body, self.language, source.location, pipes, problems.warnings
         )
 
     def _settings(self, options: Mapping[str, str], problems: Problems) -> Settings:
@@ -126,15 +115,24 @@ class EqlCompiler:
 
 def _compiled(
     text: str, settings: Settings, schema: SchemaRegistry, problems: Problems
-) -> CompiledText:
+) -> tuple[RuleBody, tuple[Pipe, ...]]:
     """Return what a text means.
 
     Raises:
         RuleError: the rule is wrong; an `ExceptionGroup` of all its errors where
             there are several.
     """
+    from kestrel_eql.lowering import lower
+    from kestrel_eql.parser import parse_into
+
     query = parse_into(text, problems, settings.dialect)
     lowered = None if query is None else lower(query, settings, schema, problems)
     if lowered is None or problems:
         problems.throw()
-    return CompiledText(lowered.body, lowered.pipes, problems.remarks)
+    return lowered.body, lowered.pipes
+
+
+@cache
+def _origin() -> str:
+    """Return what stands for this compiler as it runs: its source, and the parser below it."""
+    return f"{source_digest('kestrel_eql', ('.py', '.lark'))} {version('lark')}"

@@ -66,11 +66,6 @@ class Problems:
         return bool(self._errors)
 
     @property
-    def remarks(self) -> tuple[tuple[str, int], ...]:
-        """The warnings, each with its offset."""
-        return tuple(self._remarks)
-
-    @property
     def warnings(self) -> tuple[RuleError, ...]:
         """The warnings, each with its place."""
         return tuple(
