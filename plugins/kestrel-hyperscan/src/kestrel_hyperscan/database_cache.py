@@ -12,17 +12,17 @@ import contextlib
 import hashlib
 import logging
 import os
+import platform
 import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from kestrel_framework.cache_folder import private_cache_folder
+from kestrel_framework.cache_folder import private_cache_folder, source_digest
 from kestrel_framework.interfaces import Logger, Pattern
 from kestrel_hyperscan.library import processor_features
 
@@ -31,12 +31,13 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """How large a file may be; what is larger is compiled every time."""
 
+FORMAT: Final = "1"
+"""The version of what is in a file."""
+
 _FOLDER: Final = "kestrel-hyperscan"
 _SUFFIX: Final = ".database"
 _UNFINISHED: Final = ".unfinished-"
-_MAGIC: Final = b"kestrel-hyperscan 1\n"
-_DIGEST_BYTES: Final = 32
-_HEADER_BYTES: Final = len(_MAGIC) + _DIGEST_BYTES
+_HEADER_BYTES: Final = 40
 _DAY: Final = 24 * 3600
 
 
@@ -54,6 +55,7 @@ class DatabaseCache:
     """
 
     def __init__(self, logger: Logger | None = None) -> None:
+        origin()  # now: later, the files may be those of an update, and not what runs here
         self._logger = logger
         self._told = False
 
@@ -62,19 +64,16 @@ class DatabaseCache:
         folder = self._folder()
         if folder is None:
             return None
-        path = folder / f"{key}{_SUFFIX}"
         try:
-            content = _read(path)
+            content = _read(folder / f"{key}{_SUFFIX}")
         except FileNotFoundError:
             return None
         except (OSError, _UntrustedFileError) as error:
-            self._tell(f"a database cannot be used: {error}")
-            self.remove(key)
+            self.reject(key, str(error))
             return None
         body = content[_HEADER_BYTES:]
         if content[:_HEADER_BYTES] != _header(key, body):
-            self._tell("a database is damaged")
-            self.remove(key)
+            self.reject(key, "a kept database is damaged")
             return None
         return body
 
@@ -87,10 +86,11 @@ class DatabaseCache:
             _write(folder / f"{key}{_SUFFIX}", _header(key, content) + content)
             _make_room(folder)
         except OSError as error:
-            self._tell(f"a database cannot be kept: {error}")
+            self._tell(str(error))
 
-    def remove(self, key: str) -> None:
-        """Forget a database."""
+    def reject(self, key: str, problem: str) -> None:
+        """Forget a database that cannot be used."""
+        self._tell(problem)
         folder = self._folder()
         if folder is not None:
             with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ class DatabaseCache:
 
 def key_of(patterns: Sequence[Pattern]) -> str:
     """Return a digest of patterns, and of all that decides what they compile to."""
-    digest = hashlib.sha256(_origin().encode())
+    digest = hashlib.sha256(origin().encode())
     for pattern in patterns:
         text = pattern.text.encode("utf-8", "surrogatepass")
         digest.update(f"{pattern.kind.value} {pattern.fold} {len(text)}\n".encode() + text)
@@ -123,19 +123,21 @@ def key_of(patterns: Sequence[Pattern]) -> str:
 
 
 @cache
-def _origin() -> str:
-    """Return a digest of this plugin, of Vectorscan, and of the processor."""
-    parts = [metadata.version("hyperscan"), *os.uname()[4:], *sorted(processor_features())]
-    digest = hashlib.sha256("\n".join(parts).encode())
-    for file in sorted(files("kestrel_hyperscan").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            content = file.read_bytes()
-            digest.update(f"{file.name}:{len(content)}\n".encode() + content)
-    return digest.hexdigest()
+def origin() -> str:
+    """Return what decides what patterns compile to: this plugin, Vectorscan, the processor."""
+    parts = [
+        FORMAT,
+        source_digest("kestrel_hyperscan"),
+        *("hyperscan", metadata.version("hyperscan")),
+        *(platform.system(), platform.machine()),
+        *sorted(processor_features()),
+    ]
+    return "\n".join(parts)
 
 
 def _header(key: str, body: bytes) -> bytes:
-    return _MAGIC + hashlib.sha256(key.encode() + body).digest()
+    """Return the length of a body, and a digest of it that holds for one key only."""
+    return len(body).to_bytes(8, "big") + hashlib.sha256(key.encode() + body).digest()
 
 
 def _read(path: Path) -> bytes:
@@ -149,9 +151,9 @@ def _read(path: Path) -> bytes:
             or stat.S_IMODE(status.st_mode) != 0o600
             or status.st_nlink != 1
         ):
-            raise _UntrustedFileError("it is not a file of this user alone")
+            raise _UntrustedFileError(f"{path} is not a file of this user alone")
         if not _HEADER_BYTES <= status.st_size <= MAX_FILE_BYTES:
-            raise _UntrustedFileError(f"it has {status.st_size} bytes")
+            raise _UntrustedFileError(f"{path} has {status.st_size} bytes")
         if time.time() - status.st_mtime > _DAY:
             with contextlib.suppress(OSError):
                 os.utime(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -102,9 +101,10 @@ class HyperscanEngine:
         key = key_of(patterns)
         found = self._kept.find(key)
         if found is not None:
-            with contextlib.suppress(ValueError):
+            try:
                 return restored(found, len(patterns))
-            self._kept.remove(key)
+            except ValueError as error:
+                self._kept.reject(key, str(error))
         prepared, scanner = prepare(patterns)
         self._kept.keep(key, prepared.encoded())
         return prepared, scanner

@@ -62,8 +62,11 @@ def restored(content: bytes, size: int) -> tuple[PreparedPatterns, LiteralScanne
         PluginError: Vectorscan does not work here.
         ValueError: the content is damaged, or of another version or processor.
     """
-    prepared = _DECODER.decode(content)
+    try:
+        prepared = _DECODER.decode(content)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"a kept database is damaged: {error}") from error
     numbers = {number for number in prepared.literal_of if number is not None}
     if len(prepared.literal_of) != size or not numbers <= set(range(prepared.literals)):
-        raise ValueError("the content belongs to other patterns")
+        raise ValueError("a kept database belongs to other patterns")
     return prepared, LiteralScanner(prepared.database)
