@@ -43,11 +43,17 @@ def read_documents(
     """
     documents: list[Document] = []
     for name in names:
-        content = _content(name, progress)
-        origin = _STANDARD_INPUT_NAME if name == STANDARD_INPUT else name
-        batch = _batch(content, origin)
-        documents += documents_of(batch, report)
+        documents += documents_of(read_batch(name, progress), report)
     return documents
+
+
+def read_batch(name: str, progress: Progress) -> EventBatch:
+    """Return the events of a file, held in memory, not decoded.
+
+    The arguments and errors are those of `read_documents`.
+    """
+    content = _content(name, progress)
+    return _batch(content, _STANDARD_INPUT_NAME if name == STANDARD_INPUT else name)
 
 
 def _batch(content: bytes, origin: str) -> EventBatch:
