@@ -31,6 +31,7 @@ _FOR_PEOPLE: Final = (
 _SUBCOMMANDS: Final = {
     "check": "Compile rules and run nothing.",
     "completion": "Print the completion script for a shell.",
+    "debug": "Look inside, to understand what is slow.",
     "plugins": "List the installed plugins and what they offer.",
     "query": "Search files of events.",
     "record": "Write a live source to a capture file.",
