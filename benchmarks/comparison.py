@@ -169,7 +169,7 @@ def _not_comparable(rule: Rule) -> str:
 
 
 def _texts() -> Iterable[tuple[str, str]]:
-    compiler = EqlCompiler(cache=True)
+    compiler = EqlCompiler()
     for file in iter_rule_files(rule_paths(), compiler.suffixes):
         for source in compiler.read(file):
             yield source.metadata.rule_id, source.text

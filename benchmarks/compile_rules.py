@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +18,7 @@ from typing import Final
 
 import attrs
 
+from benchmarks.children import measured_by, note, print_result
 from benchmarks.peer import PEER, PeerMissingError, peer_python
 from benchmarks.rule_sets import rule_paths
 from kestrel_eql import EqlCompiler
@@ -39,7 +38,6 @@ _METHOD: Final = f"""
   tree, with its checks of functions and types, without a schema. Loading the parser counts on
   both sides, importing on none.
 - Times are CPU time. {ROUNDS} rounds, each with a fresh process for each side; shown are medians.
-- Cached: an earlier process has compiled the same rules.
 - The `eql` package (from PyPI) is set to accept as much as it can: endpoint syntax, missing events,
   samples, runs, unknown functions.
 """
@@ -65,10 +63,10 @@ def sources() -> list[RuleSource]:
     return [source for source in found if source.language == compiler.language]
 
 
-def compiled(*, cache: bool) -> Outcome:
+def compiled() -> Outcome:
     """Compile all rules, in this process."""
     rules, schema = sources(), SchemaRegistry.ecs()
-    compiler = EqlCompiler(cache=cache)
+    compiler = EqlCompiler()
     seconds, accepted = [], []
     for source in rules:
         started = time.process_time()
@@ -83,41 +81,31 @@ def compiled(*, cache: bool) -> Outcome:
 
 
 def measured() -> tuple[dict[str, list[Outcome]], str]:
-    """Return what each side did in each round, and why the peer is left out (or "")."""
-    texts = json.dumps([source.text for source in sources()])
-    problem = ""
-    peer: list[str] = []
+    """Return what each side did in each round, and why the peer is left out (or "").
+
+    Raises:
+        ChildError: a side failed.
+    """
+    texts = json.dumps([source.text for source in sources()]).encode()
+    outcomes: dict[str, list[Outcome]] = {"kestrel": []}
+    problem = peer = ""
     try:
-        peer = [peer_python(), str(Path(__file__).with_name("peer_eql.py"))]
+        peer = peer_python()
+        outcomes["peer"] = []
     except PeerMissingError as error:
         problem = str(error)
-    with tempfile.TemporaryDirectory() as folder:
-        own = [sys.executable, "-m", "benchmarks.compile_rules", "--side"]
-        sides = {"cold": [*own, "cold"], "cached": [*own, "cached"]} | (
-            {"peer": peer} if peer else {}
-        )
-        outcomes: dict[str, list[Outcome]] = {side: [] for side in sides}
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {"XDG_CACHE_HOME": cache}
         for number in range(ROUNDS + 1):
-            for side, command in sides.items():
-                print(f"compiling: round {number} of {ROUNDS}, {side}", file=sys.stderr)
-                outcome = _outcome(command, texts, folder)
-                if number > 0:  # the first round fills the cache
-                    outcomes[side].append(outcome)
+            note(f"compiling: round {number} of {ROUNDS}")
+            own = measured_by("compile_rules", ["--child"], Outcome, environment=environment)
+            if number == 0:
+                continue  # it has made the tables of the parser, which are kept from then on
+            outcomes["kestrel"].append(own)
+            if peer:
+                other = measured_by("peer_eql", [], Outcome, python=peer, given=texts)
+                outcomes["peer"].append(other)
     return outcomes, problem
-
-
-def _outcome(command: Sequence[str], texts: str, folder: str) -> Outcome:
-    finished = subprocess.run(
-        command,
-        check=True,
-        input=texts,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "XDG_CACHE_HOME": folder},
-    )
-    data = json.loads(finished.stdout)
-    return Outcome(tuple(data["seconds"]), tuple(data["accepted"]))
 
 
 def section() -> str:
@@ -125,8 +113,7 @@ def section() -> str:
     load = os.getloadavg()[0]
     outcomes, problem = measured()
     titles = {
-        "cold": "Kestrel",
-        "cached": "Kestrel, cached",
+        "kestrel": "Kestrel",
         "peer": f"`{PEER.replace('==', ' ')}`",
     }
     first = {side: results[0] for side, results in outcomes.items()}
@@ -185,15 +172,11 @@ def with_section(page: str, text: str) -> str:
 
 
 def main() -> None:
-    """Measure and write the section; or, for a child, one side."""
+    """Measure and write the section; or, for a child, compile and print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", choices=["cold", "cached"])
-    side = parser.parse_args().side
-    if "KESTREL_CORPUS" not in os.environ:
-        print("left out: compiling EQL: KESTREL_CORPUS is not set", file=sys.stderr)
-        return
-    if side is not None:
-        print(json.dumps(attrs.asdict(compiled(cache=side == "cached"))))
+    parser.add_argument("--child", action="store_true")
+    if parser.parse_args().child:
+        print_result(compiled())
         return
     text = section()
     page = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""

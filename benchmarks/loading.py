@@ -10,10 +10,10 @@ from typing import Final
 import attrs
 
 from benchmarks.children import print_result
-from benchmarks.memory import most_resident_bytes
 from benchmarks.rule_sets import first_rule_files
 from kestrel_eql import EqlCompiler
 from kestrel_framework import Detector, load_rules
+from kestrel_framework._measuring import most_resident_bytes
 
 _NAME: Final = "rule-{number:04}.toml"
 

@@ -9,15 +9,16 @@ import time
 import attrs
 
 from benchmarks.children import print_result
-from benchmarks.memory import most_resident_bytes, resident_bytes
 from benchmarks.rule_sets import first_rules, loaded
 from benchmarks.streams import stream
 from kestrel_framework import Detector
 from kestrel_framework._measuring import (
     StageTimes,
     batches_of,
+    most_resident_bytes,
     percentile,
     profile_stages,
+    resident_bytes,
     run_passes,
     single_event_times,
 )

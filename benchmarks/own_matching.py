@@ -48,7 +48,7 @@ class Matched:
 
 def compiled(texts: Sequence[tuple[str, str]]) -> list[Rule]:
     """Compile rules, each from its name and text."""
-    compiler, schema = EqlCompiler(cache=True), SchemaRegistry.ecs()
+    compiler, schema = EqlCompiler(), SchemaRegistry.ecs()
     return [
         compiler.compile(
             RuleSource(RuleMetadata(name), "eql", text, SourceLocation(name, 1, 1)), schema

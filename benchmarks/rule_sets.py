@@ -58,7 +58,7 @@ def first_rules(real: Sequence[Rule], number: int) -> RuleSet:
 
 def first_rule_files(number: int) -> list[RuleFile]:
     """Return the files of the first `number` real rules in order, of files with one rule."""
-    compiler, known = EqlCompiler(cache=True), {rule.rule_id for rule in loaded().rules}
+    compiler, known = EqlCompiler(), {rule.rule_id for rule in loaded().rules}
     ranked: dict[str, RuleFile] = {}
     for file in iter_rule_files(rule_paths(), compiler.suffixes):
         rule_ids = [source.metadata.rule_id for source in compiler.read(file)]

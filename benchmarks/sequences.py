@@ -11,11 +11,16 @@ from typing import Final
 import attrs
 
 from benchmarks.children import print_result
-from benchmarks.memory import resident_bytes
 from benchmarks.sequence_stream import RULES, sequence_lines, sequence_rule
 from kestrel_eql import EqlCompiler
 from kestrel_framework import Detector
-from kestrel_framework._measuring import StageTimes, batches_of, profile_stages, run_passes
+from kestrel_framework._measuring import (
+    StageTimes,
+    batches_of,
+    profile_stages,
+    resident_bytes,
+    run_passes,
+)
 from kestrel_framework.errors import SourceLocation
 from kestrel_framework.rule import Rule, RuleMetadata, RuleSet, RuleSource
 from kestrel_framework.schema import SchemaRegistry
@@ -108,7 +113,7 @@ def _beginnings(number: int, key: str) -> Iterator[bytes]:
 
 
 def _rules(texts: Iterable[str]) -> RuleSet:
-    compiler, schema = EqlCompiler(cache=True), SchemaRegistry.ecs()
+    compiler, schema = EqlCompiler(), SchemaRegistry.ecs()
     rules: list[Rule] = []
     for number, text in enumerate(texts):
         name = f"sequence-{number}"

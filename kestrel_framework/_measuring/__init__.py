@@ -1,5 +1,6 @@
 """Measuring a detector: for `kestrel bench` and the benchmarks of the project."""
 
+from kestrel_framework._measuring.memory import most_resident_bytes, resident_bytes
 from kestrel_framework._measuring.passes import (
     Passes,
     UnequalPassesError,
@@ -16,8 +17,10 @@ __all__ = [
     "StageTimes",
     "UnequalPassesError",
     "batches_of",
+    "most_resident_bytes",
     "percentile",
     "profile_stages",
+    "resident_bytes",
     "run_passes",
     "single_event_times",
 ]

@@ -79,7 +79,7 @@ class StageProfile:
         warm_values_looked_up: The same in one warm pass; more than 0 where limits made it forget.
         nodes_made: Combinations in the first pass that had not been seen before.
         residuals_tested: How often a residual was asked in one pass.
-        slow_events: Events in one pass that took the slow way through the decoder.
+        slow_events: Events in the first pass that took the slow way through the decoder.
         times_emptied: How often everything remembered was forgotten at a limit, in all passes.
     """
 

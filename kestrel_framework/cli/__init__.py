@@ -29,6 +29,7 @@ _FOR_PEOPLE: Final = (
     OSError,
 )
 _SUBCOMMANDS: Final = {
+    "bench": "Measure how fast rules run on events.",
     "check": "Compile rules and run nothing.",
     "completion": "Print the completion script for a shell.",
     "debug": "Look inside, to understand what is slow.",
