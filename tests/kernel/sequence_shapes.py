@@ -14,6 +14,7 @@ from kestrel_framework._pipeline.flow import (
     targets_of,
 )
 from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework.event import Document
 from kestrel_framework.predicate import (
     ALWAYS,
     Comparison,
@@ -82,12 +83,17 @@ class Seen:
     tiebreaker: int | None = None
 
 
+def row_of(document: Document, time: int, offset: int, tiebreaker: int | str | None = None) -> Row:
+    """Return the row of an event of the stream `s`."""
+    return Row(lambda: document, time, "s", offset, tiebreaker)
+
+
 def candidates(events: Sequence[Seen], rule: Rule, texts: dict[int, str]) -> list[Candidate]:
     """Return what the matcher would give, where each step's text says which letter it wants."""
     found = []
     for offset, event in enumerate(events):
         document = {"n": offset, "key": event.key, "v": event.v}
-        row = Row(document, frozenset(), event.time, "s", offset, event.tiebreaker)
+        row = row_of(document, event.time, offset, event.tiebreaker)
         numbers = [
             number
             for number, target in enumerate(targets_of(RuleSet([rule])))

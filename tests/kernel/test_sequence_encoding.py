@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Candidate, Row, targets_of
+from kestrel_framework._pipeline.flow import Candidate, targets_of
 from kestrel_framework._pipeline.sequence_tracker import EndReason, SequenceTracker
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document
@@ -28,6 +28,7 @@ from kestrel_framework.rule import (
     SequenceRule,
     Step,
 )
+from sequence_shapes import row_of
 
 STEP = Step(ANY_EVENT, ALWAYS, (JoinKey(Field("key")),))
 MISSING = Step(ANY_EVENT, ALWAYS, (JoinKey(Field("key")),), missing=True)
@@ -50,7 +51,7 @@ def tracker_with(*bodies: RuleBody) -> SequenceTracker:
 
 
 def candidate(document: Document, targets: list[int], time: int = 0, offset: int = 0) -> Candidate:
-    return Candidate(Row(document, frozenset(), time, "stream", offset, "tie"), targets)
+    return Candidate(row_of(document, time, offset, "tie"), targets)
 
 
 def busy_tracker() -> SequenceTracker:
@@ -75,7 +76,7 @@ def test_everything_survives() -> None:
     assert len(found[1]) == 4
     first = found[0][0].events[0]
     assert first is not None
-    assert (first.tiebreaker, first.identity.stream) == ("tie", "stream")
+    assert (first.tiebreaker, first.identity.stream) == ("tie", "s")
 
 
 def test_an_event_is_stored_once() -> None:

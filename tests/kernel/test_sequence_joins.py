@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Row, targets_of
+from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, targets_of
 from kestrel_framework._pipeline.sequence_tracker import (
     EndReason,
     SequenceTracker,
@@ -35,7 +35,16 @@ from kestrel_framework.rule import (
     Step,
 )
 from kestrel_framework.schema import FieldType, SchemaRegistry
-from sequence_shapes import FOLDED_KEY, KEY, Seen, candidates, numbers_of, stream, tracker_for
+from sequence_shapes import (
+    FOLDED_KEY,
+    KEY,
+    Seen,
+    candidates,
+    numbers_of,
+    row_of,
+    stream,
+    tracker_for,
+)
 
 
 @attrs.frozen
@@ -317,7 +326,7 @@ def test_a_date_among_the_keys_is_a_text() -> None:
 def test_rules_of_all_kinds_complete_in_their_order() -> None:
     rules = RuleSet([attrs.evolve(Join("AB").rule, metadata=RuleMetadata(n)) for n in "xy"])
     tracker = SequenceTracker(rules, targets_of(rules))
-    rows = [Row({"key": 1}, frozenset(), time, "s", time) for time in (0, 1)]
+    rows = [row_of({"key": 1}, time, time) for time in (0, 1)]
     done = tracker.advance([Candidate(rows[0], [0, 3]), Candidate(rows[1], [1, 2])])
     assert [(completion.rule, numbers_of([completion])) for completion in done] == [
         (0, [[0, 1]]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Candidate, Row, targets_of
+from kestrel_framework._pipeline.flow import Candidate, targets_of
 from kestrel_framework._pipeline.sequence_tracker import (
     EndReason,
     SequenceTracker,
@@ -26,6 +26,7 @@ from kestrel_framework.rule import (
     SampleRule,
     Step,
 )
+from sequence_shapes import row_of
 
 
 def rules_with(filters: int) -> RuleSet:
@@ -43,7 +44,7 @@ def tracker_with(
 def candidates(events: list[tuple[set[int], object]]) -> list[Candidate]:
     """Make an event for each (filters it satisfies, key)."""
     return [
-        Candidate(Row({"key": key}, frozenset(), number, "s", number), sorted(filters))
+        Candidate(row_of({"key": key}, number, number), sorted(filters))
         for number, (filters, key) in enumerate(events)
         if filters
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kestrel_framework._pipeline.flow import Candidate, Row, targets_of
+from kestrel_framework._pipeline.flow import Candidate, targets_of
 from kestrel_framework._pipeline.sequence_tracker import (
     EndReason,
     SequenceTracker,
@@ -44,6 +44,7 @@ from sequence_shapes import (
     Shape,
     candidates,
     numbers_of,
+    row_of,
     stream,
     texts_of,
     track,
@@ -315,7 +316,7 @@ def test_a_step_that_refers_to_another_asks_for_the_lineage_of_its_own_event(
     held = [frozenset[Lineage](), frozenset([LINEAGE]), frozenset([LINEAGE]), frozenset[Lineage]()]
     done = tracker.advance(
         [
-            Candidate(Row({"v": v}, frozenset(), n, "s", n), [min(n, 1)], held[n])
+            Candidate(row_of({"v": v}, n, n), [min(n, 1)], held[n])
             for n, v in enumerate([7, 8, 7, 7])
         ]
     )
@@ -374,7 +375,7 @@ def test_rules_complete_in_their_order_and_event_rules_are_ignored() -> None:
     event_rule = Rule(RuleMetadata("event"), EventRule(ANY_EVENT, ALWAYS))
     rules = RuleSet([event_rule, shape.rule("one"), shape.rule("two")])
     tracker = SequenceTracker(rules, targets_of(rules))
-    rows = [Row({"key": 1}, frozenset(), time, "s", time) for time in (0, 1)]
+    rows = [row_of({"key": 1}, time, time) for time in (0, 1)]
     done = tracker.advance([Candidate(rows[0], [0, 1, 3]), Candidate(rows[1], [0, 2, 4])])
     assert [completion.rule for completion in done] == [1, 2]
 
@@ -391,10 +392,10 @@ def test_the_oldest_partial_match_of_a_rule_is_evicted_first() -> None:
 def test_the_total_limit_looks_at_all_rules_and_forgets_the_expired_first() -> None:
     rules = RuleSet([Shape(("A", "B"), 5).rule("short"), Shape(("A", "B")).rule("long")])
     tracker = SequenceTracker(rules, targets_of(rules), TrackerLimits(total=2))
-    rows = [Row({"key": n}, frozenset(), time, "s", n) for n, time in enumerate((0, 1, 9))]
+    rows = [row_of({"key": n}, time, n) for n, time in enumerate((0, 1, 9))]
     tracker.advance([Candidate(rows[0], [2]), Candidate(rows[1], [0]), Candidate(rows[2], [2])])
     assert tracker.statistics.ended == {EndReason.EXPIRED: 1}
-    tracker.advance([Candidate(Row({"key": 7}, frozenset(), 10, "s", 3), [2])])
+    tracker.advance([Candidate(row_of({"key": 7}, 10, 3), [2])])
     assert tracker.statistics.ended[EndReason.EVICTED] == 1
     assert tracker.statistics.live == 2
 
