@@ -1,0 +1,343 @@
+"""Proof that the comparisons can fail: every way to break the index is seen by them.
+
+The index is broken in memory, after it was built and before it sees an event: an elementary
+condition is lost, two masks are exchanged, a clause is skipped, a residual is not asked. Other
+mutations replace a function of the matcher by one that is nearly right. Of each, the same
+comparison as in the other tests (`Scene`) must report a difference.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kestrel_eql import EqlCompiler
+from kestrel_framework import load_rules
+from kestrel_framework._pipeline.event_decoder import views
+from kestrel_framework._pipeline.event_matcher import EventMatcher
+from kestrel_framework._pipeline.flow import Target, targets_of
+from kestrel_framework._pipeline.rule_matcher import clauses, field_engine, value_tests
+from kestrel_framework._pipeline.rule_matcher.decision_graph import DecisionGraph
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework.predicate import (
+    And,
+    Cidr,
+    Comparison,
+    ComparisonOperator,
+    Field,
+    IsNull,
+    Literal,
+    Membership,
+    Not,
+    Or,
+    Predicate,
+    Regex,
+    TextPart,
+    TextTest,
+    Wildcard,
+    all_of,
+)
+from kestrel_framework.schema import FieldType, SchemaRegistry
+from kestrel_framework.values import scalar
+from matcher_crowds import SCHEMA, Crowd
+from matcher_reference import Scene, Verdicts
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+RULES = 5
+
+Mutation = Callable[[EventMatcher], None]
+
+
+# --- a scene in which everything matters -----------------------------------------------------
+
+
+@attrs.frozen
+class Condition:
+    """A condition on a field of its own, with a value that satisfies it and some that do not."""
+
+    predicate: Predicate
+    field: str
+    good: object
+    bad: tuple[object, ...]
+
+
+def conditions(n: int) -> list[Condition]:
+    """Return the conditions of rule number `n`: each kind once, no two rules alike."""
+    equal, greater = ComparisonOperator.EQUAL, ComparisonOperator.GREATER
+    name, code, size = Field("name"), Field("code"), Field("size", FieldType.LONG)
+    words = (Literal(f"red{n}"), Literal(f"green{n}"))
+    pair = (Wildcard(Field("args"), (f"a{n}*",)), Wildcard(Field("args"), (f"*z{n}",)))
+    whole = Comparison(equal, Field("mode", whole=True), Literal(f"m{n}"))
+    is_there, is_null = Not(IsNull(Field(f"some{n}"))), IsNull(Field(f"none{n}"))
+    suffix = TextTest(TextPart.SUFFIX, Field("file"), Literal(f".{n}"))
+    return [
+        Condition(Comparison(equal, name, Literal(f"P{n}"), fold=True), "name", f"p{n}", ("p",)),
+        Condition(Comparison(equal, code, Literal(n)), "code", n, (str(n), n == 1)),
+        Condition(Membership(Field("color"), words), "color", ["blue", f"green{n}"], (f"Red{n}",)),
+        Condition(And(pair), "args", [f"a{n}", f"z{n}"], ([f"a{n}", "z"], ["a", f"z{n}"])),
+        Condition(Regex(Field("path"), (f"/{n}[0-9]+",)), "path", f"/{n}7", (f"/{n}",)),
+        Condition(Not(Wildcard(Field("line"), (f"*ok{n}*",))), "line", "k", ([f"look{n} "],)),
+        Condition(Comparison(greater, size, Literal(n)), "size", n + 1, (n,)),
+        Condition(Cidr(Field("ip"), (f"10.{n}.0.0/16",)), "ip", f"10.{n}.7.7", ("10.200.0.1",)),
+        Condition(is_null, f"none{n}", [], (0,)),
+        Condition(is_there, f"some{n}", {"a": 1}, ([None],)),
+        Condition(suffix, "file", f"a.{n}", (n, f".{n}a")),
+        Condition(whole, "mode", f"m{n}", ([f"m{n}"],)),
+        Condition(Comparison(equal, Field("owner"), Field("user")), "owner", f"u{n}", ("other",)),
+    ]
+
+
+def alternatives(n: int) -> list[Condition]:
+    """Return conditions of which rule number `n` needs one."""
+    return [
+        Condition(Wildcard(Field("dll"), (f"lib{n}?.so",)), "dll", f"lib{n}x.so", (f"lib{n}.so",)),
+        Condition(Wildcard(Field("host"), (f"h{n}",)), "host", f"H{n}", ("h",)),
+    ]
+
+
+def rule(n: int) -> Target:
+    """Return rule number `n`; half of them look at files, half at processes."""
+    some = Or(tuple(one.predicate for one in alternatives(n)))
+    every = tuple(one.predicate for one in conditions(n))
+    return Target(n, 0, frozenset({category(n)}), And((*every, some)))
+
+
+def category(n: int) -> str:
+    return "file" if n % 2 else "process"
+
+
+def events(n: int) -> Iterator[dict[str, object]]:
+    """Yield events that satisfy rule `n`, and events that lack one condition each."""
+    needed, some = conditions(n), alternatives(n)
+    nothing = {one.field: one.bad[0] for one in some}
+    perfect: dict[str, object] = {
+        "event": {"category": ["network", category(n)]},
+        "user": f"u{n}",
+        **{one.field: one.good for one in needed},
+        **nothing,
+    }
+    for one in some:
+        yield {**perfect, one.field: one.good}
+    yield perfect
+    for other in some:
+        enough = {**perfect, other.field: other.good}
+        yield {**enough, "event": {"category": category(n + 1)}}
+        for one in needed:
+            for bad in one.bad:
+                yield {**enough, one.field: bad}
+
+
+@cache
+def telling_scene() -> tuple[Scene, Verdicts]:
+    """Return a scene in which every part of the index matters, and what is right in it."""
+    documents = [event for n in range(RULES) for event in events(n)]
+    scene = Scene([rule(n) for n in range(RULES)], documents, SCHEMA)
+    return scene, scene.expected()
+
+
+def is_seen(mutation: Mutation) -> bool:
+    """Say whether the comparison sees the mutation of the index."""
+    scene, expected = telling_scene()
+    return attrs.evolve(scene, change=mutation).found() != expected
+
+
+def test_the_scene_is_right_and_telling() -> None:
+    scene, expected = telling_scene()
+    scene.check()
+    holding = [numbers for numbers in expected if numbers]
+    assert len(holding) == RULES * 2
+    assert all(len(numbers) == 1 for numbers in holding)
+    assert not is_seen(lambda matcher: None)
+
+
+# --- mutations of the index --------------------------------------------------------------------
+
+
+def engines(matcher: EventMatcher) -> Sequence[FieldEngine]:
+    return matcher._matcher._graph.fields
+
+
+def graph(matcher: EventMatcher) -> DecisionGraph:
+    return matcher._matcher._graph
+
+
+def clause_count() -> int:
+    return len(graph(telling_scene()[0].matcher())._clauses)
+
+
+def with_leaves(engine: FieldEngine, change: Callable[[int], int]) -> None:
+    """Have the engine see other leaves than those that hold."""
+    tests = engine._tests
+    of_scalar, of_all = tests.of_scalar, tests.of_all
+    tests.of_scalar = lambda raw: change(of_scalar(raw))  # type: ignore[method-assign]
+    tests.of_all = lambda *seen: change(of_all(*seen))  # type: ignore[method-assign]
+
+
+def dropped(place: int, leaf: int) -> Mutation:
+    return lambda matcher: with_leaves(engines(matcher)[place], lambda mask: mask & ~(1 << leaf))
+
+
+def always_set(place: int, leaf: int) -> Mutation:
+    return lambda matcher: with_leaves(engines(matcher)[place], lambda mask: mask | 1 << leaf)
+
+
+def leaves() -> list[tuple[int, int]]:
+    """Return all elementary conditions: the place of the engine, and the number."""
+    found = engines(telling_scene()[0].matcher())
+    return [(place, n) for place, engine in enumerate(found) for n in range(len(engine.leaves))]
+
+
+def test_a_lost_condition_is_seen() -> None:
+    assert len(leaves()) > RULES * 15
+    assert [leaf for leaf in leaves() if not is_seen(dropped(*leaf))] == []
+
+
+def test_a_condition_that_always_holds_is_seen() -> None:
+    assert [leaf for leaf in leaves() if not is_seen(always_set(*leaf))] == []
+
+
+def test_exchanged_masks_are_seen() -> None:
+    pairs = [
+        (place, first)
+        for place, engine in enumerate(engines(telling_scene()[0].matcher()))
+        for first in range(len(engine._truths) - 1)
+    ]
+    assert len(pairs) > RULES * 8
+
+    def exchanged(place: int, first: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            truths = engines(matcher)[place]._truths
+            (one, here), (two, there) = truths[first : first + 2]
+            truths[first : first + 2] = [(one, there), (two, here)]
+
+        return change
+
+    assert [pair for pair in pairs if not is_seen(exchanged(*pair))] == []
+
+
+def test_a_skipped_clause_is_seen() -> None:
+    assert clause_count() >= RULES * 2
+
+    def skipped(number: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            graph(matcher).root.live &= ~(1 << number)
+
+        return change
+
+    assert [n for n in range(clause_count()) if not is_seen(skipped(n))] == []
+
+
+def test_a_residual_that_is_not_asked_is_seen() -> None:
+    def unasked(number: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            known = list(graph(matcher)._clauses)
+            known[number] = attrs.evolve(known[number], residual=None)
+            graph(matcher)._clauses = known
+
+        return change
+
+    known = graph(telling_scene()[0].matcher())._clauses
+    numbers = [number for number, clause in enumerate(known) if clause.residual is not None]
+    assert len(numbers) >= RULES
+    assert [n for n in numbers if not is_seen(unasked(n))] == []
+
+
+def test_a_clause_of_another_target_is_seen() -> None:
+    def misnamed(number: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            known = list(graph(matcher)._clauses)
+            other = (known[number].target + 1) % RULES
+            known[number] = attrs.evolve(known[number], target=other)
+            graph(matcher)._clauses = known
+
+        return change
+
+    assert [n for n in range(clause_count()) if not is_seen(misnamed(n))] == []
+
+
+# --- mutations of the code ----------------------------------------------------------------------
+
+
+def _first_only(raw: object) -> list[object]:
+    found = _flattened(raw)
+    return found[:1]
+
+
+def _any_key(raw: object) -> bool:
+    try:
+        hash(raw)
+    except TypeError:
+        return False
+    return True
+
+
+_flattened = field_engine._flattened
+
+CODE: Mapping[str, tuple[object, str, object]] = {
+    "only the first of many values counts": (field_engine, "_flattened", _first_only),
+    "1, 1.0 and true share a memo": (field_engine, "_is_safe_key", _any_key),
+    "texts are folded to capitals": (value_tests, "fold_case", str.upper),
+    "values keep their types": (value_tests, "typed_value", lambda value, *_: scalar(value)),
+    "unknown keys are passed over": (views._Level, "_is_strict", False),
+    "the types of events have no ancestors": (
+        SchemaRegistry, "with_ancestors", lambda self, name: frozenset((name,))
+    ),
+    "a disjunction is a conjunction": (clauses, "any_of", all_of),
+    "what is no object is one": (value_tests, "_is_there", lambda field, raw: raw is not None),
+}  # fmt: skip
+
+
+@cache
+def crowds() -> list[tuple[Scene, Verdicts]]:
+    """Return crowds of conditions and events, with what is right."""
+    scenes = [
+        Scene(crowd.targets, [*crowd.payloads, *crowd.payloads], SCHEMA, batch=5)
+        for crowd in map(Crowd, range(15))
+    ]
+    found = [(scene, scene.expected()) for scene in scenes]
+    assert all(scene.found() == right for scene, right in found)
+    return found
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code_that_is_nearly_right_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = crowds()
+    owner, attribute, replacement = CODE[name]
+    monkeypatch.setattr(owner, attribute, replacement)
+    assert any(scene.found() != right for scene, right in scenes)
+
+
+# --- the example rules -------------------------------------------------------------------------
+
+
+def test_a_skipped_example_rule_is_seen() -> None:
+    targets = targets_of(load_rules(EXAMPLES / "rules", compilers=[EqlCompiler()]).rule_set)
+    payloads = [
+        line
+        for path in sorted((EXAMPLES / "captures").glob("*.gz"))
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
+    scene = Scene(targets, payloads, SchemaRegistry.ecs(), batch=500)
+    expected = scene.expected()
+    assert scene.found() == expected
+    matched = sorted({target for numbers in expected for target in numbers})
+    assert len(matched) > 20
+    telling = [number for number, numbers in enumerate(expected) if numbers]
+    scene = attrs.evolve(scene, events=[payloads[number] for number in telling])
+    expected = [expected[number] for number in telling]
+
+    def skipped(target: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            for number, clause in enumerate(graph(matcher)._clauses):
+                if clause.target == target:
+                    graph(matcher).root.live &= ~(1 << number)
+
+        return change
+
+    for target in matched:
+        assert attrs.evolve(scene, change=skipped(target)).found() != expected, targets[target]
