@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+_MOST_REMEMBERED: Final = 1000
+_LONGEST_REMEMBERED: Final = 100
+
 
 class NearestName:
     """Finds what `difflib.get_close_matches` would find first, much faster among many names.
@@ -21,13 +24,25 @@ class NearestName:
 
     def __init__(self, names: Iterable[str], cutoff: float) -> None:
         self._cutoff: Final = cutoff
+        self._found: dict[str, str | None] = {}
         different = list(dict.fromkeys(names))
         known = dict.fromkeys(letter for name in different for letter in _letters(name))
         self._bits = {letter: 1 << number for number, letter in enumerate(known)}
         self._names = [(name, len(name), self._mask(name)) for name in different]
 
     def find(self, word: str) -> str | None:
-        """Return the name most like `word` (of two, the later in the alphabet), if one is alike."""
+        """Return the name most like `word` (of two, the later in the alphabet), if one is alike.
+
+        Rules of one pack often have the same words wrong: what was found is remembered.
+        """
+        if word in self._found:
+            return self._found.get(word)
+        found = self._search(word)
+        if len(word) <= _LONGEST_REMEMBERED and len(self._found) < _MOST_REMEMBERED:
+            self._found[word] = found
+        return found
+
+    def _search(self, word: str) -> str | None:
         letters, length = self._mask(word), len(word)
         least = self._cutoff / 2
         candidates = [

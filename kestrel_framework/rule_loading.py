@@ -172,11 +172,14 @@ class _Loader:
         runtimes: Collection[str] | None,
     ) -> None:
         self._compilers: dict[str, RuleCompiler] = {}
+        self._keepable: set[str] = set()
         for compiler in compilers:
             if compiler.language in self._compilers:
                 problem = f"two compilers are for the language `{compiler.language}`"
                 raise ConfigurationError(problem)
             self._compilers[compiler.language] = compiler
+            if fingerprint_of(compiler) is not None:
+                self._keepable.add(compiler.language)
         read = {suffix for compiler in self._compilers.values() for suffix in compiler.suffixes}
         self._suffixes = tuple(sorted({*read, *_SURELY_RULES}))
         self._schema = schema.extended(strict=True) if strict else schema
@@ -275,7 +278,7 @@ class _Loader:
             raise RuleError(_nobody_reads(file.path), SourceLocation(file.path))
         found = {}
         for compiler in readers:
-            outcome.note(compiler)
+            outcome.keepable &= compiler.language in self._keepable
             try:
                 sources = compiler.read(file)
             except Exception as error:
@@ -302,7 +305,7 @@ class _Loader:
             remedy = f"; install {plugin}" if plugin else ""
             problem = f"no installed plugin compiles the language `{source.language}`{remedy}"
             raise RuleError(problem, SourceLocation(source.location.path))
-        outcome.note(compiler)
+        outcome.keepable &= compiler.language in self._keepable
         try:
             return compiler.compile(source, self._schema)
         except Exception as error:
@@ -345,16 +348,15 @@ class _Loader:
 
 @attrs.define
 class _Outcome:
-    """What a file has given so far: rules and errors, in order."""
+    """What a file has given so far: rules and errors, in order.
+
+    `keepable` says that every compiler that had a part in it has a fingerprint.
+    """
 
     path: str
     rule_ids: list[str] = attrs.field(factory=list)
     results: list[Rule | _RuleErrors] = attrs.field(factory=list)
     keepable: bool = True
-
-    def note(self, compiler: RuleCompiler) -> None:
-        """Note that a compiler had a part in it."""
-        self.keepable = self.keepable and fingerprint_of(compiler) is not None
 
     @property
     def may_be_kept(self) -> bool:

@@ -43,3 +43,12 @@ def test_odd_words_are_like_nothing(word: str) -> None:
 def test_no_name_is_like_no_name() -> None:
     assert NearestName((), 0.6).find("a") is None
     assert NearestName((), 0.6).find("") is None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    nearest = NearestName(["abcd"], 0.5)
+    for number in range(3000):
+        assert nearest.find(f"abc{number}") == by_difflib(f"abc{number}", ["abcd"], 0.5)
+    nearest.find("x" * 1000)
+    assert len(nearest._found) <= 1000
+    assert max(map(len, nearest._found)) <= 100

@@ -96,9 +96,7 @@ class EqlCompiler:
         problems = Problems(TextPlaces(source.text, source.location), source.metadata.rule_id)
         settings = self._settings(source.options, problems)
         body, pipes = _compiled(source.text, settings, schema, problems)
-        return Rule(
-            source.metadata, body, self.language, source.location, pipes, problems.warnings
-        )
+        return Rule(source.metadata, body, self.language, source.location, pipes, problems.warnings)
 
     def _settings(self, options: Mapping[str, str], problems: Problems) -> Settings:
         name = options.get("dialect", self.dialect.value)
