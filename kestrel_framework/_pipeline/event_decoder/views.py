@@ -83,12 +83,16 @@ class ViewTypes:
 
     def reader(self, path: str) -> RawReader:
         """Return what reads a path of `paths` from a view."""
+        return operator.attrgetter(self.attribute(path))
+
+    def attribute(self, path: str) -> str:
+        """Return the name that a path of `paths` has in a view, with dots."""
         level, names = self._root, []
         *way, last = cast("tuple[str, ...]", split_path(path))
         for part in way:
             names.append(level.names[part])
             level = level.levels[part]
-        return operator.attrgetter(".".join([*names, level.names[last]]))
+        return ".".join([*names, level.names[last]])
 
     def refresh(self) -> None:
         """Make use of what was learned. Cost: 30 µs for each object with a new key."""

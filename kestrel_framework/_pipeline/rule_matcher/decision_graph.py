@@ -1,16 +1,20 @@
-"""The decision graph: which field to look at next, given the clauses that are still possible.
+"""The decision graph: which fields to look at next, given the clauses that are still possible.
 
-A node is a set of live clauses. It looks at the one field that promises to rule out most of
-them, and what the event has there leads to the next node, until no live clause asks for
-another field. Nodes are made when an event first needs them, like the states of a lazily
-built automaton (Cox, "Regular Expression Matching in the Wild", 2010): the graph holds what real
-events need of the partitions by type, action, system and shape, and nothing else.
+A node is a set of live clauses. It looks at the fields that promise to rule out most of them,
+and what the event has there leads to the next node, until no live clause asks for another
+field. Fields of few different values (type, action, system, all that is mostly absent) are
+looked at together, and their values lead on at once: they are what partitions the events.
+A field of many values is looked at alone, through its memo.
+
+Nodes are made when an event first needs them, like the states of a lazily built automaton
+(Cox, "Regular Expression Matching in the Wild", 2010).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -21,13 +25,17 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     FieldMemo,
     FieldState,
     bits,
+    is_safe_key,
+    size_of,
 )
-from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
 from kestrel_framework._pipeline.rule_matcher.residuals import EventTest
 
-_FEW: Final = 24
-"""Up to so many live clauses, each is asked for its fields; more are counted by field."""
-
+_LARGEST_GROUP: Final = 16
+_MOST_EDGES: Final = 4096
+"""How many combinations of values lead on from one node; with more, it looks at fewer fields."""
+_DECISIVE: Final = 0.8
+"""The share of live clauses that a field rules out, to be looked at before a group of others."""
 _NODE_SIZE: Final = 800
 _EDGE_SIZE: Final = 150
 
@@ -60,39 +68,41 @@ class Verdict:
     residuals: tuple[tuple[int, EventTest], ...] = ()
 
 
-class _Edges(dict[FieldState, "Node"]):
-    """The next node for each state of the field; those not needed yet are made when asked for."""
+class _Edges(dict[object, "Node"]):
+    """Where to go on from a node; what is not known yet is found out when asked for.
 
-    def __init__(self, graph: DecisionGraph, node: Node) -> None:
-        self._graph = graph
-        self._node = node
+    The keys are states of a field, or what is read of a group of fields.
+    """
 
-    def __missing__(self, state: FieldState) -> Node:
-        return self._graph.followed(self, self._node, state)
+    def __init__(self, follow: Callable[[object], Node]) -> None:
+        self._follow = follow
+
+    def __missing__(self, key: object) -> Node:
+        return self._follow(key)
 
 
 class Node:
     """A set of live clauses.
 
     Attributes:
-        read: Reads the field to look at from a view; None at the end of a path.
-        memo: The states of that field's values.
-        next: The node for each state.
+        read: Reads the fields to look at from a view; None at the end of a path.
+        memo: The states of the one field's values; None where `next` takes what is read.
+        next: The node for each state, or for what is read.
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
-        examined: The fields that were looked at; a mask.
-        field: The number of the field to look at, or -1.
+        examined: The fields that were looked at before; a mask.
+        fields: The numbers of the fields to look at.
     """
 
-    __slots__ = ("examined", "field", "live", "memo", "next", "read", "verdict")
+    __slots__ = ("examined", "fields", "live", "memo", "next", "read", "verdict")
 
     def __init__(self, live: int, examined: int) -> None:
         self.live = live
         self.examined = examined
-        self.field = -1
+        self.fields: tuple[int, ...] = ()
         self.read: RawReader | None = None
-        self.memo: FieldMemo
-        self.next: dict[FieldState, Node] = {}
+        self.memo: FieldMemo | None = None
+        self.next: dict[object, Node] = {}
         self.verdict = Verdict()
 
 
@@ -101,7 +111,7 @@ class DecisionGraph:
 
     Args:
         fields: The engines; their places are their numbers.
-        readers: What reads each of these fields.
+        names: The attribute path of each of these fields in a view.
         clauses: All clauses; their places are their numbers.
         budget: What nodes count against.
 
@@ -113,12 +123,12 @@ class DecisionGraph:
     def __init__(
         self,
         fields: Sequence[FieldEngine],
-        readers: Sequence[RawReader],
+        names: Sequence[str],
         clauses: Sequence[IndexedClause],
         budget: MemoBudget,
     ) -> None:
         self.fields = fields
-        self._readers = readers
+        self._names = names
         self._clauses = clauses
         self._budget = budget
         self._nodes: dict[tuple[int, int], Node] = {}
@@ -126,81 +136,104 @@ class DecisionGraph:
         self.root = self._node((1 << len(clauses)) - 1, 0)
         budget.share(self._forget)
 
-    @property
-    def clauses(self) -> Sequence[IndexedClause]:
-        """All clauses; their places are their numbers."""
-        return self._clauses
+    def followed(self, node: Node, raws: object) -> Node:
+        """Return where an event goes from `node` that has `raws` there, whatever that is."""
+        live, examined = node.live, node.examined
+        values = (raws,) if len(node.fields) == 1 else raws
+        assert isinstance(values, tuple)
+        for field, raw in zip(node.fields, values, strict=True):
+            live &= self.fields[field].state_of(raw).allowed
+            examined |= 1 << field
+        return self._node(live, examined)
 
-    def scores(self, node: Node) -> Mapping[int, float]:
-        """Return, by its number, what each field promises to rule out where `node` stands."""
-        return self._scores_of_many(node.live, node.examined)
+    def _follow_values(self, node: Node, raws: object) -> Node:
+        after = self.followed(node, raws)
+        values = (raws,) if len(node.fields) == 1 else raws
+        assert isinstance(values, tuple)
+        if all(map(is_safe_key, values)):
+            size = sum(map(size_of, values))
+            if size <= LONGEST_KEPT:
+                if len(node.next) >= _MOST_EDGES:
+                    self._look_at_less(node)
+                else:
+                    self._budget.take(size + _EDGE_SIZE)
+                    node.next[raws] = after
+        elif not all(self.fields[field].is_categorical for field in node.fields):
+            self._look_at_less(node)
+        return after
 
-    def followed(self, edges: _Edges, node: Node, state: FieldState) -> Node:
-        """Return where an event goes from `node` that has `state`, and remember it."""
-        after = self._node(node.live & state.allowed, node.examined | 1 << node.field)
+    def _follow_state(self, node: Node, state: object) -> Node:
+        assert isinstance(state, FieldState)
+        after = self._node(node.live & state.allowed, node.examined | 1 << node.fields[0])
         self._budget.take(_EDGE_SIZE)
-        edges[state] = after
+        node.next[state] = after
         return after
 
     def _node(self, live: int, examined: int) -> Node:
-        relevant = self._fields_of(live)
-        key = live, examined if relevant is None else examined & relevant
+        relevant = 0
+        for number in bits(live):
+            relevant |= self._clauses[number].fields
+        key = live, examined & relevant
         node = self._nodes.get(key)
         if node is None:
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
             node = self._nodes[key] = Node(live, examined)
-            node.field = self._next_field(live, examined, relevant)
-            if node.field < 0:
-                node.verdict = self._verdict(live)
+            fields = self._next_fields(live, relevant & ~examined)
+            if fields:
+                self._look_at(node, fields)
             else:
-                node.read = self._readers[node.field]
-                node.memo = self.fields[node.field].memo
-                node.next = _Edges(self, node)
+                node.verdict = self._verdict(live)
         return node
 
-    def _fields_of(self, live: int) -> int | None:
-        """Return the fields that a few clauses have conditions on, or None of many clauses."""
-        if live.bit_count() > _FEW:
-            return None
-        fields = 0
-        for number in bits(live):
-            fields |= self._clauses[number].fields
-        return fields
-
-    def _next_field(self, live: int, examined: int, relevant: int | None) -> int:
-        """Return the field that promises to rule out most clauses, or -1."""
-        if relevant is None:
-            scores = self._scores_of_many(live, examined)
-        elif relevant & ~examined:
-            scores = self._scores_of_few(live, examined)
+    def _look_at(self, node: Node, fields: tuple[int, ...]) -> None:
+        node.fields = fields
+        node.read = operator.attrgetter(*(self._names[field] for field in fields))
+        engine = self.fields[fields[0]]
+        if len(fields) == 1 and not engine.is_categorical:
+            node.memo = engine.memo
+            node.next = _Edges(partial(self._follow_state, node))
         else:
-            return -1
-        return max(scores, key=lambda field: (scores[field], -field), default=-1)
+            node.memo = None
+            node.next = _Edges(partial(self._follow_values, node))
 
-    def _scores_of_many(self, live: int, examined: int) -> Mapping[int, float]:
-        scores = {}
-        for number, field in enumerate(self.fields):
-            if not examined >> number & 1:
-                constrained = (live & field.constrained).bit_count()
-                if constrained:
-                    likely = (live & field.refuted_by_default).bit_count()
-                    scores[number] = _score(likely, constrained - likely, field)
-        return scores
+    def _look_at_less(self, node: Node) -> None:
+        """Have a node look at fewer fields: together they have too many different values."""
+        few = tuple(field for field in node.fields if self.fields[field].is_categorical)
+        if len(few) == len(node.fields) > 1:
+            few = few[: len(few) // 2]
+        self._look_at(node, few or node.fields[:1])
 
-    def _scores_of_few(self, live: int, examined: int) -> Mapping[int, float]:
-        likely: Counter[int] = Counter()
-        unlikely: Counter[int] = Counter()
-        for number in bits(live):
-            for field in bits(self._clauses[number].fields & ~examined):
-                if self.fields[field].refuted_by_default >> number & 1:
-                    likely[field] += 1
-                else:
-                    unlikely[field] += 1
-        return {
-            field: _score(likely[field], unlikely[field], self.fields[field])
-            for field in likely.keys() | unlikely.keys()
-        }
+    def _next_fields(self, live: int, candidates: int) -> tuple[int, ...]:
+        """Return the fields to look at next, those that promise to rule out most first.
+
+        A group holds what an event is asked for that has nothing special in any of them.
+        """
+        scores: list[tuple[float, int]] = []
+        for number in bits(candidates):
+            field = self.fields[number]
+            likely = (live & field.refuted_by_default).bit_count()
+            constrained = (live & field.constrained).bit_count()
+            scores.append((-(likely + (constrained - likely) / 16) / field.cost, number))
+        scores.sort()
+        count = live.bit_count()
+        group: list[int] = []
+        alone: int | None = None
+        rest = live
+        for _, number in scores:
+            field = self.fields[number]
+            if not rest & field.constrained:
+                continue
+            if field.is_categorical:
+                group.append(number)
+            elif alone is None:
+                if not group and (live & field.refuted_by_default).bit_count() >= _DECISIVE * count:
+                    return (number,)
+                alone = number
+            rest &= field.default
+        if group:
+            return tuple(group[:_LARGEST_GROUP])
+        return () if alone is None else (alone,)
 
     def _verdict(self, live: int) -> Verdict:
         clauses = [self._clauses[number] for number in bits(live)]
@@ -215,7 +248,3 @@ class DecisionGraph:
     def _forget(self) -> None:
         self._nodes.clear()
         self.root.next.clear()
-
-
-def _score(likely: int, unlikely: int, field: FieldEngine) -> float:
-    return (likely + unlikely / 16) / field.cost

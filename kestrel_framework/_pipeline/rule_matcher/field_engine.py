@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,9 @@ Condition: TypeAlias = Predicate | OfEventType
 Truth: TypeAlias = Callable[[int], bool]
 """Whether a condition holds, given the leaves that do."""
 
-_ENTRY_SIZE = 200
+_FEW_VALUES: Final = 256
+_FEW_PATTERNS: Final = 64
+_ENTRY_SIZE: Final = 200
 """Bytes that an entry of a memo takes beside the texts it holds, roughly."""
 
 
@@ -63,8 +65,10 @@ class FieldEngine:
         memo: For values as a view has them.
         misses: How many values were looked at.
         constrained: The clauses with a condition on the field.
+        default: The clauses that remain for a value that satisfies no leaf.
         refuted_by_default: Those whose condition fails for a value that satisfies no leaf.
         cost: What looking at a value not seen before costs, next to other fields.
+        is_categorical: Whether events have few different values there, as far as is known.
     """
 
     def __init__(
@@ -76,15 +80,18 @@ class FieldEngine:
         self.constrained = 0
         self.refuted_by_default = 0
         self.cost = 1.0
+        self.is_categorical = True
+        self._different_values = 0
         self._tests = ValueTests(path, ancestors)
         self._conditions: dict[tuple[Condition, ...], int] = {}
         self._truths: list[tuple[Truth, int]] = []
         self._concerned: list[list[int]] = []
         self._budget = budget
         self._every_clause = 0
-        self._default = 0
+        self.default = 0
         self._states: dict[int, FieldState] = {}
         self._scalars: dict[tuple[type, object], int] = {}
+        self._numbers: dict[tuple[type, object], FieldState] = {}
         budget.share(self._forget)
 
     def add(self, conditions: tuple[Condition, ...], clauses: int) -> None:
@@ -98,7 +105,7 @@ class FieldEngine:
     def compile(self, patterns: PatternEngine, every_clause: int) -> None:
         """Make ready for `memo` and `state_of`; no condition comes after that."""
         by_leaf: dict[int, list[int]] = {}
-        self._default = every_clause
+        self.default = every_clause
         for number, (conditions, clauses) in enumerate(self._conditions.items()):
             truth = _every([self.truth(condition) for condition in conditions])
             self._truths.append((truth, clauses))
@@ -106,11 +113,12 @@ class FieldEngine:
                 for leaf in leaves_of(condition):
                     by_leaf.setdefault(self._tests.number(leaf), []).append(number)
             if not truth(0):
-                self._default &= ~clauses
+                self.default &= ~clauses
         self._concerned = [by_leaf.get(n, []) for n in range(len(self._tests.leaves))]
-        self.refuted_by_default = self.constrained & ~self._default
+        self.refuted_by_default = self.constrained & ~self.default
         self._tests.compile(patterns)
         self.cost = 1 + min(self._tests.scanned, 200) / 100
+        self.is_categorical = self._tests.scanned <= _FEW_PATTERNS
 
     @property
     def conditions(self) -> Sequence[tuple[tuple[Condition, ...], int]]:
@@ -137,12 +145,27 @@ class FieldEngine:
             return self._computed(raw)
 
     def _looked_up(self, raw: object) -> FieldState:
+        kind = type(raw)
+        if kind is int or kind is bool:
+            return self._state_of_number(kind, raw)
         state = self._computed(raw)
-        if _is_safe_key(raw):
-            size = _size(raw)
+        if is_safe_key(raw):
+            size = size_of(raw)
             if size <= LONGEST_KEPT:
                 self._budget.take(size + _ENTRY_SIZE)
                 self.memo[raw] = state
+                self._different_values += 1
+                if self._different_values > _FEW_VALUES:
+                    self.is_categorical = False
+        return state
+
+    def _state_of_number(self, kind: type, raw: object) -> FieldState:
+        state = self._numbers.get((kind, raw))
+        if state is None:
+            self.is_categorical = False
+            state = self._computed(raw)
+            self._budget.take(_ENTRY_SIZE)
+            self._numbers[kind, raw] = state
         return state
 
     def _computed(self, raw: object) -> FieldState:
@@ -172,7 +195,7 @@ class FieldEngine:
         return known
 
     def _allowed(self, leaves: int) -> int:
-        allowed = self._default
+        allowed = self.default
         concerned: set[int] = set()
         for leaf in bits(leaves):
             concerned.update(self._concerned[leaf])
@@ -203,6 +226,7 @@ class FieldEngine:
         self.memo.clear()
         self._states.clear()
         self._scalars.clear()
+        self._numbers.clear()
 
 
 def _every(truths: Sequence[Truth]) -> Truth:
@@ -244,13 +268,15 @@ def _flattened(raw: object) -> list[object]:
     return found
 
 
-def _is_safe_key(raw: object) -> bool:
+def is_safe_key(raw: object) -> bool:
+    """Say whether a raw value equals no other one that means something else."""
     if type(raw) is tuple:
         return all(type(inner) is str for inner in raw)
     return type(raw) is str or raw is None or raw is msgspec.UNSET
 
 
-def _size(raw: object) -> int:
+def size_of(raw: object) -> int:
+    """Return the bytes a raw value takes that is a safe key."""
     if isinstance(raw, tuple):
         return sum(map(sys.getsizeof, raw)) + 8 * len(raw)
     return sys.getsizeof(raw)

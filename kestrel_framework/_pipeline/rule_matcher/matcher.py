@@ -127,7 +127,9 @@ class RuleMatcher:
         node = self._graph.root
         try:
             while (read := node.read) is not None:
-                node = node.next[node.memo[read(view)]]
+                found = read(view)
+                memo = node.memo
+                node = node.next[found if memo is None else memo[found]]
         except TypeError:  # an object, or a list of lists: nothing a memo can have
             return self._slow_verdict(view)
         return node.verdict
@@ -147,7 +149,7 @@ class RuleMatcher:
     def _slow_verdict(self, view: View) -> Verdict:
         node = self._graph.root
         while (read := node.read) is not None:
-            node = node.next[self._graph.fields[node.field].state_of(read(view))]
+            node = self._graph.followed(node, read(view))
         return node.verdict
 
 
@@ -167,6 +169,7 @@ class _IndexBuilder:
         paths = sorted(views.paths)
         self.engines = {path: FieldEngine(path, schema.with_ancestors, budget) for path in paths}
         self._readers: Mapping[str, RawReader] = {path: views.reader(path) for path in paths}
+        self._attributes = [views.attribute(path) for path in paths]
         self._numbers = {path: number for number, path in enumerate(paths)}
         self._residuals = ResidualTests(self.engines, self._readers)
         self._clauses: list[IndexedClause] = []
@@ -200,7 +203,7 @@ class _IndexBuilder:
             engine.compile(patterns, every_clause)
         return DecisionGraph(
             tuple(self.engines.values()),
-            tuple(self._readers.values()),
+            tuple(self._attributes),
             self._clauses,
             self._budget,
         )
