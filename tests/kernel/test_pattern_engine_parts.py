@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kestrel_framework._builtin.pattern_engine.beginnings import Beginnings
+from kestrel_framework._builtin.pattern_engine.byte_groups import GroupFrequencies
 from kestrel_framework._builtin.pattern_engine.candidate import Waiting
-from kestrel_framework._builtin.pattern_engine.literal_scan import GroupFrequencies, LiteralScan
+from kestrel_framework._builtin.pattern_engine.literal_scan import LiteralScan
 from kestrel_framework._builtin.pattern_engine.regex_literals import necessary_literal
 from kestrel_framework._builtin.pattern_engine.wildcard_places import Place, Spot, wildcard_places
 from kestrel_framework.values import compile_regex, compile_wildcard, fold_case
 
+PARTS = [slice(None), slice(1, 5), slice(None, -5, -1)]
 texts = st.text(st.sampled_from("ab\n"), max_size=8)
 
 
@@ -68,37 +70,45 @@ def test_a_wildcard_waits_where_few_texts_come_by(pattern: str, places: list[Pla
     assert wildcard_places(pattern) == places
 
 
-@given(st.sets(texts.filter(bool), max_size=30), texts)
-def test_beginnings_are_all_literals_that_a_text_begins_with(literals: set[str], text: str) -> None:
-    ordered = sorted(literals)
-    beginnings = Beginnings({one: Waiting([place]) for place, one in enumerate(ordered)})
-    found: list[int] = []
-    beginnings.collect(text, text, found)
-    assert [ordered[place] for place in sorted(found)] == [
-        one for one in ordered if text.startswith(one)
-    ]
-    assert beginnings.longest == max(map(len, literals), default=0)
+@given(st.sets(texts.filter(bool), max_size=30), texts, st.sampled_from(PARTS))
+def test_beginnings_are_all_literals_that_a_text_begins_with(
+    literals: set[str], text: str, part: slice
+) -> None:
+    waiting = {literal: Waiting() for literal in literals}
+    met: list[Waiting] = []
+    Beginnings(waiting, part).look(text, met)
+    expected = [waiting[literal] for literal in literals if text[part].startswith(literal)]
+    assert sorted(map(id, met)) == sorted(map(id, expected))
 
 
-@given(st.integers(), st.sampled_from(["ab", "aé\ud800", "abcdefgh"]), st.integers(1, 12))
-def test_a_scan_finds_each_literal_once(seed: int, letters: str, longest: int) -> None:
+@given(
+    st.integers(),
+    st.sampled_from(["ab", "aé\ud800", "abcdefgh", "abcdefghijklmnopqrstuvwxyz"]),
+    st.integers(1, 12),
+    st.sampled_from([5, 60, 250]),
+)
+def test_a_scan_finds_each_literal_once(seed: int, letters: str, longest: int, count: int) -> None:
     chance = random.Random(seed)
     lengths = range(max(1, longest - 2), longest + 1)
-    literals = sorted(
-        {"".join(chance.choices(letters, k=chance.choice(lengths))) for _ in range(120)}
-    )
-    waiting = {one: Waiting([place]) for place, one in enumerate(literals)}
-    scan = LiteralScan(waiting, GroupFrequencies(literals))
-    assert scan
+    waiting = {
+        "".join(chance.choices(letters, k=chance.choice(lengths))): Waiting() for _ in range(count)
+    }
+    scan = LiteralScan(waiting, GroupFrequencies(list(waiting)))
     for _ in range(5):
-        text = "".join(chance.choices([*literals, *letters], k=chance.randint(0, 8)))
-        found: list[int] = []
-        scan.collect(text, text, found)
-        assert sorted(found) == [place for place, one in enumerate(literals) if one in text]
+        text = "".join(chance.choices([*waiting, *letters], k=chance.randint(0, 8)))
+        met: list[Waiting] = []
+        scan.look(text, met)
+        expected = [here for literal, here in waiting.items() if literal in text]
+        assert sorted(map(id, met)) == sorted(map(id, expected))
 
 
-def test_a_scan_without_literals_is_none() -> None:
-    assert not LiteralScan({}, GroupFrequencies([]))
+def test_very_many_short_literals_are_found_without_a_filter() -> None:
+    waiting = {f"{number:05}": Waiting() for number in range(1000)}
+    scan = LiteralScan(waiting, GroupFrequencies(list(waiting)))
+    for text, literals in (("x00123x", ["00123"]), ("0012300", ["00123"]), ("0-0123", [])):
+        met: list[Waiting] = []
+        scan.look(text, met)
+        assert [id(here) for here in met] == [id(waiting[literal]) for literal in literals]
 
 
 @pytest.mark.parametrize(

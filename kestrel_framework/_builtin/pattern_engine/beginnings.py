@@ -15,30 +15,26 @@ class Beginnings:
     All literals that a text begins with are the one before it in that order, or linked from
     there. Cost: a binary search, and a step for each link.
 
-    Attributes:
-        longest: How many characters the longest literal has.
+    Args:
+        waiting: What waits for each literal.
+        part: The part of a text whose beginning is looked at.
     """
 
-    def __init__(self, waiting: Mapping[str, Waiting]) -> None:
+    def __init__(self, waiting: Mapping[str, Waiting], part: slice) -> None:
         self._literals: Final = sorted(waiting)
         self._waiting: Final = [waiting[literal] for literal in self._literals]
         self._shorter: Final = _links(self._literals)
-        self.longest: Final = max(map(len, waiting), default=0)
+        self._part: Final = part
 
-    def __len__(self) -> int:
-        return len(self._literals)
-
-    def collect(self, beginning: str, text: str, found: list[int]) -> None:
-        """Add the places of the patterns that wait for `beginning` and match `text`."""
-        literals, shorter, waiting = self._literals, self._shorter, self._waiting
+    def look(self, text: str, met: list[Waiting]) -> None:
+        """Add what waits for a literal that the part of `text` begins with."""
+        literals, shorter = self._literals, self._shorter
+        beginning = text[self._part]
         place = bisect_right(literals, beginning) - 1
         while place >= 0 and not beginning.startswith(literals[place]):
             place = shorter[place]
         while place >= 0:
-            here = waiting[place]
-            found += here.places
-            if here.candidates:
-                here.test(text, found)
+            met.append(self._waiting[place])
             place = shorter[place]
 
 

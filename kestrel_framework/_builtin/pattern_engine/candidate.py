@@ -1,4 +1,4 @@
-"""What waits at a place: answers, and patterns that need a closer look."""
+"""What waits at a place: patterns that match whatever comes by, and patterns that may."""
 
 from __future__ import annotations
 
@@ -47,31 +47,6 @@ class Waiting:
 
     places: list[int] = attrs.field(factory=list)
     candidates: list[Candidate] = attrs.field(factory=list)
-
-    def add(self, pattern: Pattern, places: Sequence[int], *, is_enough: bool = False) -> None:
-        """Let a pattern wait here.
-
-        Args:
-            pattern: The pattern.
-            places: Where it stands.
-            is_enough: Whether it matches whatever comes by.
-        """
-        if is_enough:
-            self.places += places
-        else:
-            self.candidates.append(Candidate(pattern, places))
-
-    def collect(self, text: str, found: list[int]) -> None:
-        """Add the places of what matches `text`, which came by here."""
-        found += self.places
-        if self.candidates:
-            self.test(text, found)
-
-    def test(self, text: str, found: list[int]) -> None:
-        """Add the places of the candidates that match `text`."""
-        for candidate in self.candidates:
-            if candidate.test(text):
-                found += candidate.places
 
 
 def _wildcard_test(pattern: str) -> Callable[[str], bool]:

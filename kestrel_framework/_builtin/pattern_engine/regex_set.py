@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kestrel_framework._builtin.pattern_engine.candidate import Candidate
+from kestrel_framework._builtin.pattern_engine.candidate import Candidate, Waiting
 from kestrel_framework.interfaces import Pattern
 
 _CANARY: Final = "\x00canary"
@@ -33,8 +33,6 @@ class RegexSet:
         options.never_capture = True
         together = re2.Set.FullMatchSet(options)
         together.Add(re2.escape(_CANARY))
-        self._places: Final = [(), *places]
-        self._candidates: list[Candidate] = []
         try:
             for pattern in patterns:
                 together.Add(pattern.text)
@@ -44,21 +42,21 @@ class RegexSet:
         else:
             # A set that is too large for its memory finds nothing, and does not say so.
             works = together.Match(_CANARY) == [0]
-        if not works:
-            self._candidates = list(map(Candidate, patterns, places))
         self._match: Final = together.Match
+        self._waiting: Final = [Waiting(), *(Waiting(list(numbers)) for numbers in places)]
+        self._one_by_one: Final = (
+            None if works else Waiting(candidates=list(map(Candidate, patterns, places)))
+        )
 
-    def collect(self, text: str, found: list[int]) -> None:
-        """Add the places of the expressions that match `text`."""
-        if self._candidates:
-            for candidate in self._candidates:
-                if candidate.test(text):
-                    found += candidate.places
+    def look(self, text: str, met: list[Waiting]) -> None:
+        """Add what waits for an expression that matches `text`."""
+        if self._one_by_one is not None:
+            met.append(self._one_by_one)
             return
         try:
             matching = self._match(text)
         except UnicodeEncodeError:
             whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             matching = self._match(whole)
-        for number in matching or ():
-            found += self._places[number]
+        if matching:
+            met.extend([self._waiting[number] for number in matching])

@@ -45,10 +45,12 @@ class Place:
 
 def wildcard_places(pattern: str) -> list[Place]:
     """Return where a wildcard can wait; each place is right by itself."""
+    if "*" not in pattern and "?" not in pattern:
+        return [Place(Spot.WHOLE, pattern, is_enough=True)]
     pattern = _SEVERAL_STARS.sub("*", pattern)
     literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
     if not literals:
-        return [Place(Spot.LENGTH, "")] if pattern else [Place(Spot.WHOLE, "", is_enough=True)]
+        return [Place(Spot.LENGTH, "")]
     if len(literals) == 1:
         enough = _ENOUGH.get(pattern.replace(literals[0], "a", 1))
         if enough is not None:
@@ -57,7 +59,6 @@ def wildcard_places(pattern: str) -> list[Place]:
 
 
 _ENOUGH: Final = {
-    "a": Spot.WHOLE,
     "a*": Spot.BEGINNING,
     "?a": Spot.WHOLE_BUT_FIRST,
     "?a*": Spot.BEGINNING_BUT_FIRST,
