@@ -52,13 +52,18 @@ class Waiting:
 def _wildcard_test(pattern: str) -> Callable[[str], bool]:
     """Return the test of a wildcard, without the `?` around it: without any, tests are faster."""
     rest, before = _without_single_characters(pattern)
-    rest, after = _without_single_characters(rest[::-1])
-    test = compile_wildcard(rest[::-1])
-    if not before and not after:
-        return test
-    if not after:
-        return lambda text: len(text) >= before and test(text[before:])
+    backwards, after = _without_single_characters(rest[::-1])
+    rest = backwards[::-1]
     shortest = before + after
+    if not after and rest.count("*") == 1 and "?" not in rest:
+        first, last = rest.split("*")
+        shortest += len(first) + len(last)
+        return lambda text: (
+            len(text) >= shortest and text.endswith(last) and text.startswith(first, before)
+        )
+    test = compile_wildcard(rest)
+    if not shortest:
+        return test
     return lambda text: len(text) >= shortest and test(text[before : len(text) - after])
 
 
