@@ -21,7 +21,7 @@ _SHOWN: Final = 5
 _DEEPEST: Final = 20
 _IMMENSE: Final = 10**400
 _CUT: Final = "..."
-_HEAD: Final = ("CLAUSES", "RULES OUT", "FIELD, AND WHICH CONDITIONS IT SATISFIES")
+_HEAD: Final = ("NODE", "CLAUSES", "RULES OUT", "FIELD, AND WHICH CONDITIONS IT SATISFIES")
 
 
 class EventPathReport:
@@ -48,6 +48,7 @@ class EventPathReport:
             "clauses": len(self._target_of),
             "looks": [
                 {
+                    "node": look.node,
                     "field": look.path,
                     "value": _value_or_none(look.value),
                     "satisfied": [leaf_text(leaf) for leaf in look.satisfied],
@@ -97,15 +98,18 @@ class EventPathReport:
         if not looks:
             return
         rows = [
-            (f"{len(look.before):,} -> {len(look.after):,}", f"{self._ruled_out(look):,}")
+            (
+                f"{look.node}",
+                f"{len(look.before):,} -> {len(look.after):,}",
+                f"{self._ruled_out(look):,}",
+            )
             for look in looks
         ]
-        left, right = (max(map(len, column)) for column in zip(_HEAD[:2], *rows, strict=True))
-        yield f"  {_HEAD[0]:<{left}}  {_HEAD[1]:>{right}}  {_HEAD[2]}"
-        for look, (clauses, rules) in zip(looks, rows, strict=True):
-            value = value_text(look.value, _LONGEST_VALUE)
-            yield f"  {clauses:<{left}}  {rules:>{right}}  {look.path} = {value}"
-            indent = " " * (left + right + 8)
+        widths = [max(map(len, column)) for column in zip(_HEAD[:3], *rows, strict=True)]
+        yield _row(_HEAD[:3], widths, _HEAD[3])
+        for look, row in zip(looks, rows, strict=True):
+            yield _row(row, widths, f"{look.path} = {value_text(look.value, _LONGEST_VALUE)}")
+            indent = " " * (sum(widths) + 12)
             for leaf in look.satisfied[:_SHOWN]:
                 yield f"{indent}{leaf_text(leaf, _LONGEST_PREDICATE)}"
             left_out = len(look.satisfied) - _SHOWN
@@ -118,6 +122,11 @@ class EventPathReport:
             for clauses in (look.before, look.after)
         )
         return len(before - after)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], last: str) -> str:
+    (node, clauses, rules), (first, second, third) = cells, widths
+    return f"  {node:>{first}}  {clauses:<{second}}  {rules:>{third}}  {last}"
 
 
 def _name_object(name: TargetName) -> dict[str, object]:

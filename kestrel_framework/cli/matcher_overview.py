@@ -125,7 +125,7 @@ class MatcherOverview:
         yield from _table(["OBJECT", "KEYS"], [list(row) for row in _key_rows(self._keys)])
 
     def _field_lines(self) -> Iterator[str]:
-        yield from ("", "Fields, the first to be looked at first", "")
+        yield from ("", "Fields, those that rule out most first", "")
         rows = [
             [
                 field.path,

@@ -22,7 +22,7 @@ from kestrel_framework._pipeline.rule_matcher.residual_kinds import ResidualKind
 from kestrel_framework._pipeline.rule_matcher.residuals import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType
 from kestrel_framework.event import Document
-from kestrel_framework.interpreter import split_path
+from kestrel_framework.interpreter import holds, split_path
 from kestrel_framework.predicate import (
     ALWAYS,
     Cidr,
@@ -95,23 +95,22 @@ class FieldOverview:
     Attributes:
         path: The field.
         clauses: How many clauses have a condition on it.
-        selective: Of how many of these it rules out most events.
+        selective: How many of these it rules out for most events.
         kinds: How many elementary conditions of each kind there are.
-        score: What looking at it first promises; the greatest is looked at.
     """
 
     path: str
     clauses: int
     selective: int
     kinds: Mapping[ConditionKind, int]
-    score: float
 
 
 @attrs.frozen
 class Look:
-    """One node of the decision graph, as an event came by.
+    """One field that a node of the decision graph looks at, as an event came by.
 
     Attributes:
+        node: Which of the nodes on the way, from 1; a node may look at several fields at once.
         path: The field that was looked at.
         value: What the event has there.
         satisfied: The elementary conditions that it satisfies, of those that live clauses ask for.
@@ -119,6 +118,7 @@ class Look:
         after: Those that still are.
     """
 
+    node: int
     path: str
     value: object
     satisfied: tuple[Leaf, ...]
@@ -177,14 +177,9 @@ class MatcherInspection:
         )
 
     def fields(self) -> list[FieldOverview]:
-        """Return the fields that clauses have conditions on, the first to be looked at first."""
-        scores = self._graph.scores(self._graph.root)
-        overviews = [
-            _overview(field, scores.get(number, 0.0))
-            for number, field in enumerate(self._graph.fields)
-            if field.constrained
-        ]
-        return sorted(overviews, key=lambda overview: (-overview.score, overview.path))
+        """Return the fields that clauses have conditions on, those that rule out most first."""
+        overviews = [_overview(field) for field in self._graph.fields if field.constrained]
+        return sorted(overviews, key=lambda one: (-one.selective, -one.clauses, one.path))
 
     def dear_clauses(self) -> list[DearClause]:
         """Return the clauses that no condition on a field rules out for most events."""
@@ -218,22 +213,25 @@ class MatcherInspection:
 
     def path(self, event: ReadEvent) -> EventPath:
         """Return the way of an event."""
-        looks = []
+        looks: list[Look] = []
+        number = 0
         node = self._graph.root
         while node.read is not None:
-            field = self._graph.fields[node.field]
-            raw = node.read(event.view)
-            state = field.state_of(raw)
-            after = node.next[state]
-            satisfied = _satisfied(field, state.leaves, node.live)
-            before_and_after = tuple(bits(node.live)), tuple(bits(after.live))
-            looks.append(Look(field.path, raw, satisfied, *before_and_after))
-            node = after
-        residuals = []
-        for number in bits(node.live):
-            test = self._graph.clauses[number].residual
-            if test is not None:
-                residuals.append((self.clauses[number], test(event)))
+            number += 1
+            found = node.read(event.view)
+            values = found if len(node.fields) > 1 else (found,)
+            assert isinstance(values, tuple)
+            live = node.live
+            for field_number, raw in zip(node.fields, values, strict=True):
+                field = self._graph.fields[field_number]
+                looks.append(_look(number, field, raw, live))
+                live &= field.state_of(raw).allowed
+            node = self._graph.followed(node, found)
+        residuals = [
+            (clause, holds(clause.clause.residual, event.read_document()))
+            for clause in map(self.clauses.__getitem__, bits(node.live))
+            if clause.clause.residual != ALWAYS
+        ]
         targets = self._matcher.targets(self._matcher.verdict(event.view), event)
         return EventPath(tuple(looks), tuple(residuals), tuple(targets))
 
@@ -255,7 +253,14 @@ def _same(document: Document) -> Document:
     return document
 
 
-def _overview(field: FieldEngine, score: float) -> FieldOverview:
+def _look(node: int, field: FieldEngine, raw: object, live: int) -> Look:
+    state = field.state_of(raw)
+    after = live & state.allowed
+    satisfied = _satisfied(field, state.leaves, live)
+    return Look(node, field.path, raw, satisfied, tuple(bits(live)), tuple(bits(after)))
+
+
+def _overview(field: FieldEngine) -> FieldOverview:
     interpreted = frozenset(field.interpreted)
     kinds = Counter(
         ConditionKind.INTERPRETED if leaf in interpreted else _kind(leaf) for leaf in field.leaves
@@ -265,7 +270,6 @@ def _overview(field: FieldEngine, score: float) -> FieldOverview:
         field.constrained.bit_count(),
         field.refuted_by_default.bit_count(),
         {kind: kinds[kind] for kind in ConditionKind if kind in kinds},
-        score,
     )
 
 
