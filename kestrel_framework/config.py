@@ -134,6 +134,13 @@ class EngineConfig:
         default="native",
         metadata={"help": "What finds the wildcards and regular expressions that match a text."},
     )
+    workers: int = attrs.field(
+        default=1,
+        validator=[validators.ge(1), validators.le(64)],
+        metadata={
+            "help": "How many processes match events. With 1, the main process does it itself."
+        },
+    )
     batch_size: int = attrs.field(
         default=1000,
         validator=[validators.ge(1), validators.le(1_000_000)],

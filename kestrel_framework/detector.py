@@ -310,13 +310,7 @@ class Detector:
         return _Generation(
             rules,
             targets,
-            EventMatcher(
-                (*targets, *lineage.targets),
-                self._schema,
-                self._settings,
-                self._pattern_engine,
-                lineage.paths,
-            ),
+            self._event_matcher(targets, lineage),
             lineage,
             PredicateRunner(
                 targets,
@@ -329,6 +323,21 @@ class Detector:
             SequenceTracker(rules, targets, self._limits),
             ResultFilter(rules),
             AlertBuilder(rules),
+        )
+
+    def _matcher(self, rules: RuleSet) -> EventMatcher:
+        """Return what matches batches by themselves under a rule set."""
+        targets = targets_of(rules)
+        lineage = ProcessLineage(rules, targets)
+        return self._event_matcher(targets, lineage)
+
+    def _event_matcher(self, targets: tuple[Target, ...], lineage: ProcessLineage) -> EventMatcher:
+        return EventMatcher(
+            (*targets, *lineage.targets),
+            self._schema,
+            self._settings,
+            self._pattern_engine,
+            lineage.paths,
         )
 
     def _follow(self, batch: EventBatch, matched: MatchedBatch) -> list[Alert]:
@@ -414,6 +423,36 @@ class Detector:
     def _evaluation_failed(self, rule_index: int, problem: Problem) -> None:
         self.statistics.failures[self._generation.rules.rules[rule_index].rule_id] += 1
         self._report(problem)
+
+
+class MatchedFeed:
+    """A detector that is told what batches say by themselves: for an engine with workers.
+
+    Args:
+        detector: The detector.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    @property
+    def matcher(self) -> EventMatcher:
+        """The detector's own matcher; another one with other rules."""
+        return self._detector._generation.matcher
+
+    def matcher_of(self, rules: RuleSet) -> EventMatcher:
+        """Return the matcher that the detector has once it is given these rules."""
+        return self._detector._matcher(rules)
+
+    def feed(self, batch: EventBatch, match: Callable[[EventBatch], MatchedBatch]) -> list[Alert]:
+        """Return what `Detector.feed` does.
+
+        Args:
+            batch: The events.
+            match: Returns what a batch says by itself. It is given the batch as it is numbered.
+        """
+        numbered = self._detector._numbered(batch)
+        return self._detector._follow(numbered, match(numbered))
 
 
 def _by_name(item: tuple[EndReason, int]) -> str:

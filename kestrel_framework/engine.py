@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final, Self
@@ -20,6 +20,13 @@ from kestrel_framework._assembly import Assembler, Assembly
 from kestrel_framework._pipeline.action_runner import ActionRunner
 from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
 from kestrel_framework._pipeline.bounded_queue import BoundedQueue, QueueClosedError
+from kestrel_framework._pipeline.flow import Problem
+from kestrel_framework._pipeline.matcher_pool import (
+    Job,
+    Lookahead,
+    MatcherPool,
+    PoolStatistics,
+)
 from kestrel_framework._pipeline.source_reader import (
     Delivery,
     FromSource,
@@ -31,6 +38,7 @@ from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
+from kestrel_framework.detector import MatchedFeed
 from kestrel_framework.errors import KestrelError, OutputError, StateError
 from kestrel_framework.event import EventBatch
 from kestrel_framework.interfaces import Change, SupportsLiveness, SupportsProgress
@@ -41,6 +49,8 @@ __all__ = ["Engine", "EngineReport", "ExitStatus"]
 _CHECKPOINT_SECONDS: Final = 5.0
 _SNAPSHOT_KEY: Final = b"engine/detector"
 _POSITION_KEY: Final = b"engine/position/"
+_WORKERS: Final = "workers"
+_KILLED_WORKERS: Final = "killed_workers"
 
 
 class Engine:
@@ -61,12 +71,17 @@ class Engine:
         self._settings = settings
         self._assembly = assembly
         self._detector = assembly.detector
-        self._detector.on_problem = ProblemLog()
+        self._log = ProblemLog()
+        self._detector.on_problem = self._log
         self._aborting = aborting
         self._record = RunRecord()
+        self._feed = MatchedFeed(assembly.detector)
+        self._pool = self._started_pool()
         self._inbox: BoundedQueue[FromSource] = BoundedQueue(
-            settings.queue_batches * max(1, len(assembly.sources))
+            settings.queue_batches * max(1, len(assembly.sources)),
+            *([] if self._pool is None else [self._pool.wake]),
         )
+        self._lookahead = None if self._pool is None else Lookahead(self._inbox, self._pool)
         self._readers: dict[str, SourceReader] = {}
         self._waiting: deque[str] = deque()
         self._reading: set[str] = set()
@@ -98,6 +113,9 @@ class Engine:
         rules: RuleSet | None = None,
     ) -> Self:
         """Return an engine that is ready to run; nothing is open yet.
+
+        With several workers, their processes are forked here, from this one: build the engine
+        before you start threads.
 
         Args:
             configuration: What to run.
@@ -144,6 +162,7 @@ class Engine:
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
+        statistics["workers"] = self._workers
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }
@@ -154,6 +173,12 @@ class Engine:
             if (counts := counters.read())
         }
         return statistics
+
+    @property
+    def _workers(self) -> dict[str, int]:
+        if self._pool is None:
+            return attrs.asdict(PoolStatistics(1))
+        return attrs.asdict(self._pool.statistics)
 
     def progress(self) -> tuple[int, int] | None:
         """Return (done, total) of all sources, or None where one does not know. From any thread."""
@@ -213,6 +238,19 @@ class Engine:
         if self._ended.is_set():
             self._refuse_replacements()
         return done
+
+    def _started_pool(self) -> MatcherPool | None:
+        if self._settings.workers == 1:
+            return None
+        try:
+            return MatcherPool(
+                self._settings.workers,
+                self._feed.matcher,
+                self._feed.matcher_of,
+                tell=lambda sentence: self._log(Problem(_WORKERS, sentence)),
+            )
+        except OSError as error:
+            raise KestrelError(f"no matching process can be started: {error}") from error
 
     # --- starting -------------------------------------------------------------------
 
@@ -282,14 +320,14 @@ class Engine:
             if not self._reading:
                 break
             try:
-                item = self._inbox.get()
+                item, job = self._next()
             except QueueClosedError:
                 break
             self._replace_rules()
             if isinstance(item, SourceEnded):
                 complete = self._end_of(item) and complete
             elif isinstance(item, Delivery):
-                self._take(item)
+                self._take(item, job)
             if time.monotonic() >= self._checkpoint_at:
                 self._checkpoint()
         if complete and not self._stop_requested:
@@ -297,6 +335,12 @@ class Engine:
             if error is not None:
                 self._record.fail(error, ExitStatus.INPUT_FAILED)
         self._orderly = True
+
+    def _next(self) -> tuple[FromSource | None, Job | None]:
+        """Return what came next, and what workers found in it."""
+        if self._lookahead is None:
+            return self._inbox.get(), None
+        return self._lookahead.next()
 
     def _begin(self, name: str) -> None:
         if not self._stop_requested:
@@ -314,9 +358,9 @@ class Engine:
             self.stop()
         return False
 
-    def _take(self, delivery: Delivery) -> None:
+    def _take(self, delivery: Delivery, job: Job | None) -> None:
         name, batch = delivery.source, delivery.batch
-        error = self._attempt(lambda: self._detector.feed(self._stamped(name, batch)))
+        error = self._attempt(lambda: self._alerts(self._stamped(name, batch), job))
         if error is None and batch.watermark is not None:
             self._watermarks[name] = max(batch.watermark, self._watermarks.get(name, 0))
             error = self._attempt(self._advance)
@@ -326,6 +370,18 @@ class Engine:
         if batch.position is not None:
             self._positions[name] = batch.position
             self._unacknowledged[name] = batch.position
+
+    def _alerts(self, batch: EventBatch, job: Job | None) -> list[Alert]:
+        """Return the alerts of a batch that workers may have matched."""
+        if job is None:
+            return self._detector.feed(batch)
+        if job.given_up:
+            lost = Counter(batch.lost) + Counter({_KILLED_WORKERS: job.given_up})
+            batch = attrs.evolve(batch, lost=lost)
+            problem = f"{job.given_up} events are given up: matching processes die of them"
+            self._log(Problem(_KILLED_WORKERS, problem, batch.origin))
+        matcher = self._feed.matcher
+        return self._feed.feed(batch, lambda numbered: job.matched(numbered, matcher))
 
     def _attempt(self, work: Callable[[], Iterable[Alert]]) -> KestrelError | None:
         """Dispatch what `work` finds, and return why that failed: the engine goes on."""
@@ -366,11 +422,18 @@ class Engine:
             if not done.set_running_or_notify_cancel():
                 continue
             try:
-                self._detector.replace(rules)
+                self._replace(rules)
             except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
                 done.set_exception(error)
             else:
                 done.set_result(None)
+
+    def _replace(self, rules: RuleSet) -> None:
+        if self._pool is not None:
+            self._pool.prepare(rules)
+        self._detector.replace(rules)
+        if self._pool is not None:
+            self._pool.switch(self._feed.matcher)
 
     def _checkpoint(self) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
@@ -412,6 +475,8 @@ class Engine:
             reader.stop()
         if not self._ended.wait(self._settings.close_timeout):
             self._aborting.set()
+            if self._pool is not None:
+                self._pool.abort()
             self._inbox.close()
             self._dispatcher.abort()
 
@@ -423,6 +488,8 @@ class Engine:
         if self._orderly:
             self._checkpoint()
         self._inbox.close()
+        if self._pool is not None:
+            self._pool.close(timeout)
         for reader in self._readers.values():
             reader.finish()
         deadline = time.monotonic() + timeout

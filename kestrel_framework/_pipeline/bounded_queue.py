@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -20,10 +20,12 @@ class BoundedQueue(Generic[ItemT]):
 
     Args:
         capacity: How many items may wait.
+        ring: Called after an item was put, and after the queue was closed.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, ring: Callable[[], None] = lambda: None) -> None:
         self._capacity = capacity
+        self._ring = ring
         self._items: deque[ItemT] = deque()
         self._closed = False
         self._lock = threading.Lock()
@@ -49,6 +51,7 @@ class BoundedQueue(Generic[ItemT]):
                 self._items.append(item)
                 taken += 1
                 self._has_items.notify()
+                self._ring()
         return taken
 
     def put_now(self, item: ItemT) -> bool:
@@ -58,6 +61,7 @@ class BoundedQueue(Generic[ItemT]):
                 return False
             self._items.append(item)
             self._has_items.notify()
+            self._ring()
             return True
 
     def get(self, timeout: float | None = None) -> ItemT | None:
@@ -97,3 +101,4 @@ class BoundedQueue(Generic[ItemT]):
             self._closed = True
             self._has_items.notify_all()
             self._has_space.notify_all()
+            self._ring()

@@ -21,7 +21,7 @@ from kestrel_framework._pipeline.rule_matcher import (
     RuleMatcher,
     paths_read,
 )
-from kestrel_framework.event import EventBatch, EventSettings
+from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.interfaces import PatternEngine
 from kestrel_framework.schema import SchemaRegistry
 
@@ -36,6 +36,11 @@ class EventMatcher:
         patterns: Finds the patterns that match a text.
         paths: Paths whose values are wanted of every event, for the tree of processes.
         limits: What to remember of events.
+
+    Attributes:
+        target_count: How many targets there are.
+        paths: The paths whose values are wanted.
+        reads_tiebreakers: Whether a field says what orders events of one time.
     """
 
     def __init__(
@@ -47,6 +52,9 @@ class EventMatcher:
         paths: Sequence[str] = (),
         limits: MatcherLimits | None = None,
     ) -> None:
+        self.target_count = len(targets)
+        self.paths = tuple(paths)
+        self.reads_tiebreakers = settings.tiebreaker_field is not None
         wanted = {**dict.fromkeys(paths, False), **paths_read(targets, settings.category_field)}
         self._decoder = EventDecoder(settings, wanted, paths)
         views = self._decoder.types
@@ -93,6 +101,10 @@ class EventMatcher:
             processes,
             self._matches(batch, decoded),
         )
+
+    def document(self, batch: EventBatch, place: int) -> Document:
+        """Return the whole event at a place of a batch where `match` finds one, in any process."""
+        return self._decoder.document(batch, place)
 
     def _matches(self, batch: EventBatch, decoded: DecodedBatch) -> list[Match]:
         matches = []

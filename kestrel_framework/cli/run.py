@@ -69,6 +69,12 @@ _PROGRESS_SECONDS: Final = 0.2
 )
 @click.option("--runtime", metavar="NAME", help="The runtime that evaluates predicates.")
 @click.option(
+    "--workers",
+    metavar="N",
+    type=click.INT,
+    help="How many processes match events. The alerts are the same.",
+)
+@click.option(
     "--state",
     "state_directory",
     metavar="DIR",
@@ -92,6 +98,7 @@ def command(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     runtime: str | None,
+    workers: int | None,
     state_directory: Path | None,
     stats_file: Path | None,
     strict: bool,
@@ -108,6 +115,7 @@ def command(
         "rules.paths": ("--rules", list(rule_paths) or None),
         "rules.strict": ("--strict", strict or None),
         "engine.runtime": ("--runtime", runtime),
+        "engine.workers": ("--workers", workers),
         "state.directory": ("--state", state_directory),
     }
     for key, value in source_settings(source_type, assignments).items():

@@ -107,17 +107,24 @@ class EventDecoder:
             return self.types.reader(path)
         return lambda view: msgspec.UNSET
 
-    def document(self, batch: EventBatch, place: int, view: View) -> Document:
+    def document(self, batch: EventBatch, place: int, view: View | None = None) -> Document:
         """Return the whole event at a place of a batch, of which there is a view.
 
-        Where the parts of it that no rule reads make it unreadable, it is what the view holds.
+        Where the parts of it that no rule reads make it unreadable, it is what the view holds;
+        the view is made again if it is not given.
         """
         try:
             if batch.payloads:
                 return document_of_payload(batch.payloads[place], _ignore)
             return checked_document(batch.documents[place], _ignore)
         except MalformedEventError:
-            return self.types.document_of(view)
+            return self.types.document_of(view or self._view(batch, place))
+
+    def _view(self, batch: EventBatch, place: int) -> View:
+        one = slice(place, place + 1)
+        alone = EventBatch(documents=batch.documents[one], payloads=batch.payloads[one])
+        (view,) = self.decode(alone).views
+        return view
 
     def _decode_payloads(self, batch: EventBatch, decoded: DecodedBatch) -> None:
         decode = self.types.decode
@@ -140,17 +147,35 @@ class EventDecoder:
         if payload is not None and (not payload or payload.isspace()):
             return None
         self.statistics.slow += 1
+        notes: list[tuple[str, str]] = []
 
         def note(cause: str, message: str) -> None:
-            decoded.problems.append((place, _problem(batch, place, cause, message)))
+            notes.append((cause, message))
 
         try:
             if payload is not None:
-                return self.types.view_of(document_of_payload(payload, note))
-            return self.types.view_of(checked_document(batch.documents[place], note))
+                view = self.types.view_of(document_of_payload(payload, note))
+                if notes and (plain := self._plainly(payload)) is not None:
+                    return plain
+            else:
+                view = self.types.view_of(checked_document(batch.documents[place], note))
         except MalformedEventError as malformed:
             problem = _problem(batch, place, malformed.cause, malformed.message, skipped=True)
             decoded.problems.append((place, problem))
+            return None
+        decoded.problems += [(place, _problem(batch, place, *each)) for each in notes]
+        return view
+
+    def _plainly(self, payload: bytes) -> View | None:
+        """Return the view of an event whose keys are known now, if they were all that was odd.
+
+        What is odd under keys that no rule reads is then not noted: it is not the next time either,
+        nor by another process that has known the keys for longer.
+        """
+        self.types.refresh()
+        try:
+            return self.types.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _convert_documents(self, batch: EventBatch, decoded: DecodedBatch) -> None:
