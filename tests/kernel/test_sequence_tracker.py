@@ -439,16 +439,6 @@ def test_waiting_matches_and_leading_events_are_bounded() -> None:
     assert tracker.statistics.ended == {EndReason.EVICTED: 7}
 
 
-def test_dead_partial_matches_do_not_pile_up() -> None:
-    shape = Shape(("A", "B"), keys=())
-    rule = shape.rule()
-    tracker = tracker_for(rule)
-    tracker.advance(candidates([Seen(n, "A") for n in range(5000)], rule, texts_of(shape)))
-    (machine,) = tracker._machines.values()
-    assert tracker.statistics.live == 1
-    assert len(list(machine._by_age)) == 1  # type: ignore[union-attr]
-
-
 @pytest.mark.parametrize("name", ["per_key", "per_rule", "total", "keys_per_event"])
 def test_limits_are_at_least_one(name: str) -> None:
     with pytest.raises(ValueError, match=name):

@@ -24,6 +24,7 @@ from kestrel_framework._pipeline.sequence_tracker.partials import (
     SequenceState,
     WatchedPartial,
 )
+from kestrel_framework._pipeline.sequence_tracker.step_events import RestoredEvent, StepEvent
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event, EventIdentity
 
@@ -118,7 +119,10 @@ def encode(state: TrackerState) -> bytes:
     machines = []
     for (rule_id, semantic_hash), remembered in state.machines.items():
         if isinstance(remembered, SequenceState):
-            partials = [_pack(_partial_piece(partial, events)) for partial in remembered.partials]
+            partials = [
+                _pack(_partial_piece(stage, partial, events))
+                for stage, partial in remembered.partials
+            ]
             leading = [
                 _pack(_LeadingHits(list(key_values(hits.key)), hits.latest, hits.previous))
                 for hits in remembered.leading_hits
@@ -163,21 +167,20 @@ class _EventTable:
 
     def __init__(self) -> None:
         self.packed: list[bytes] = []
-        self._numbers: dict[Event, int] = {}
+        self._numbers: dict[int, int] = {}
 
-    def numbers(self, events: Sequence[Event]) -> list[int]:
+    def numbers(self, events: Sequence[StepEvent]) -> list[int]:
         return [self._number(event) for event in events]
 
-    def _number(self, event: Event) -> int:
-        number = self._numbers.get(event)
+    def _number(self, event: StepEvent) -> int:
+        number = self._numbers.get(id(event))
         if number is None:
-            number = self._numbers[event] = len(self.packed)
-            identity = event.identity
+            number = self._numbers[id(event)] = len(self.packed)
             self.packed.append(
                 _pack(
                     [
-                        identity.stream,
-                        identity.offset,
+                        event.stream,
+                        event.offset,
                         event.timestamp,
                         event.tiebreaker,
                         event.document,
@@ -187,12 +190,12 @@ class _EventTable:
         return number
 
 
-def _partial_piece(partial: Partial, events: _EventTable) -> _Partial:
+def _partial_piece(stage: int, partial: Partial, events: _EventTable) -> _Partial:
     watch = None
     if isinstance(partial, WatchedPartial):
         watch = _Watch(partial.contradicted, partial.gap_hit, partial.leading_hit)
     key = list(key_values(partial.key))
-    return _Partial(partial.stage, key, events.numbers(partial.events), watch)
+    return _Partial(stage, key, events.numbers(partial.events), watch)
 
 
 def _held_piece(held: HeldEvents, events: _EventTable) -> _Held:
@@ -216,36 +219,40 @@ def _decoded(content: _Content) -> TrackerState:
     return TrackerState(machines, content.ended, content.keys_left_out)
 
 
-def _event(piece: bytes) -> Event:
+def _event(piece: bytes) -> StepEvent:
     event = _unpack(piece, _Event)
     identity = EventIdentity(event.stream, event.offset)
-    return Event(identity, event.timestamp, event.document, event.tiebreaker)
+    return RestoredEvent(Event(identity, event.timestamp, event.document, event.tiebreaker))
 
 
-def _partial(piece: _Partial, events: Sequence[Event]) -> Partial:
+def _partial(piece: _Partial, events: Sequence[StepEvent]) -> tuple[int, Partial]:
+    if len(set(piece.events)) != len(piece.events):
+        raise ValueError("a partial match has an event twice")
     first, *rest = _chosen(piece.events, events)
     key = key_of(piece.key)
     if piece.watch is None:
-        partial = Partial(first, key)
+        partial = Partial(key, first, first)
+        for event in rest:
+            partial.add(event)
     else:
-        partial = WatchedPartial(first, key, piece.watch.leading_hit)
-        partial.contradicted = piece.watch.contradicted
-        partial.gap_hit = piece.watch.gap_hit
-    partial.events = (first, *rest)
-    partial.stage = piece.stage
-    return partial
+        watched = partial = WatchedPartial(key, first, first, (), piece.watch.leading_hit)
+        for event in rest:
+            partial.add(event)
+        watched.contradicted = piece.watch.contradicted
+        watched.gap_hit = piece.watch.gap_hit
+    return piece.stage, partial
 
 
 def _hits(piece: _LeadingHits) -> LeadingHits:
     return LeadingHits(key_of(piece.key), piece.latest, piece.previous)
 
 
-def _held(piece: _Held, events: Sequence[Event]) -> HeldEvents:
+def _held(piece: _Held, events: Sequence[StepEvent]) -> HeldEvents:
     choices = [_chosen(numbers, events) for numbers in piece.choices]
     return HeldEvents(key_of(piece.key), choices)
 
 
-def _chosen(numbers: Sequence[int], events: Sequence[Event]) -> list[Event]:
+def _chosen(numbers: Sequence[int], events: Sequence[StepEvent]) -> list[StepEvent]:
     if any(number < 0 for number in numbers):
         raise ValueError("an event has a negative number")
     return [events[number] for number in numbers]

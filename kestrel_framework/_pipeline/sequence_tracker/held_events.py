@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import attrs
 
 from kestrel_framework._pipeline.flow import Completion
-from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, key_values
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
 from kestrel_framework.errors import StateError
-from kestrel_framework.event import Event
 from kestrel_framework.rule import Step
 
 
@@ -21,7 +21,7 @@ class HeldEvents:
     """The events of one key: for each filter, those that satisfy it, in order."""
 
     key: Key
-    choices: list[list[Event]]
+    choices: list[list[StepEvent]]
 
     @property
     def entries(self) -> int:
@@ -68,7 +68,7 @@ class HoldingMachine:
         self._filters = len(filters)
         self._most_held = most_held
         self._key_length = len(filters[0].keys)
-        self._first_reader = KeyReader(filters[0].keys, limits.keys_per_event)
+        self._first_reader = KeyReader(filters[0].keys, limits.keys_per_event, statistics)
         self._limits = limits
         self._statistics = statistics
         self._held: OrderedDict[Key, HeldEvents] = OrderedDict()
@@ -120,13 +120,13 @@ class HoldingMachine:
 
     def _fits(self, held: HeldEvents) -> bool:
         return (
-            len(held.key) == self._key_length
+            len(key_values(held.key)) == self._key_length
             and len(held.choices) == self._filters
             and held.entries > 0
             and all(len(events) <= self._most_held for events in held.choices)
         )
 
-    def _hold(self, step: int, event: Event, key: Key) -> HeldEvents | None:
+    def _hold(self, step: int, event: StepEvent, key: Key) -> HeldEvents | None:
         """Hold an event under a key, and return what the key has; None if it has enough."""
         held = self._held.get(key)
         if held is None:
@@ -143,9 +143,9 @@ class HoldingMachine:
         while self.live > self._limits.per_rule:
             self.evict_oldest()
 
-    def _completion(self, held: HeldEvents, events: tuple[Event, ...]) -> Completion:
-        key = self._first_reader.shown(held.key, events[0].document)
-        return Completion(self.rule, key, events)
+    def _completion(self, held: HeldEvents, events: tuple[StepEvent, ...]) -> Completion:
+        key = self._first_reader.shown(held.key, events[0])
+        return Completion(self.rule, key, tuple([event.event() for event in events]))
 
     def _let_go(self, held: HeldEvents, reason: EndReason) -> None:
         del self._held[held.key]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Final
 
 from kestrel_framework._pipeline.flow import UNTIL, Completion
@@ -10,8 +11,8 @@ from kestrel_framework._pipeline.sequence_tracker.held_events import HeldEvents,
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
-from kestrel_framework.event import Event
-from kestrel_framework.predicate import Lineage
+from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
+from kestrel_framework._pipeline.sequence_tracker.takers import Takers, for_all_keys
 from kestrel_framework.rule import JoinRule
 
 _EVENTS_PER_FILTER: Final = 1
@@ -32,15 +33,13 @@ class JoinMachine(HoldingMachine):
     ) -> None:
         super().__init__(rule, body.filters, _EVENTS_PER_FILTER, limits, statistics)
 
-    def observe(
-        self,
-        step: int,
-        event: Event,
-        lineage: Collection[Lineage],
-        keys: Sequence[Key],
-        done: list[Completion],
+    def takers(self, step: int) -> Takers:
+        """Return what takes the events that satisfy a filter, or `UNTIL`."""
+        return for_all_keys(functools.partial(self._take, step))
+
+    def _take(
+        self, step: int, event: StepEvent, keys: Sequence[Key], done: list[Completion]
     ) -> None:
-        """Take an event that satisfies a filter, or `UNTIL`; findings are added to `done`."""
         for key in keys:
             if step == UNTIL:
                 self._forget(key)
@@ -48,7 +47,7 @@ class JoinMachine(HoldingMachine):
                 self._fill(step, event, key, done)
         self._obey_limit()
 
-    def _fill(self, step: int, event: Event, key: Key, done: list[Completion]) -> None:
+    def _fill(self, step: int, event: StepEvent, key: Key, done: list[Completion]) -> None:
         held = self._hold(step, event, key)
         if held is not None and all(held.choices):
             events = tuple([first for (first,) in held.choices])

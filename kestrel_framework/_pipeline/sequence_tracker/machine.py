@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Collection, Sequence
+import copy
+import functools
+from collections.abc import Collection
 
 from kestrel_framework._pipeline.flow import UNTIL, Completion
-from kestrel_framework._pipeline.sequence_tracker.age_order import AgeOrder
-from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, key_values
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.partials import (
-    ENDED,
-    LeadingHits,
     Partial,
     Place,
     Role,
     SequenceState,
     WatchedPartial,
-    precedes,
     referring_condition,
     roles_of,
 )
+from kestrel_framework._pipeline.sequence_tracker.sequence_memory import SequenceMemory
+from kestrel_framework._pipeline.sequence_tracker.sequence_steps import plain_start, plain_step
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent, precedes
+from kestrel_framework._pipeline.sequence_tracker.takers import (
+    TakeEvent,
+    Takers,
+    for_each_key,
+)
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import WaitingRoom
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event
@@ -55,9 +60,6 @@ class SequenceMachine:
         waiting_room: WaitingRoom,
     ) -> None:
         self.rule = rule
-        self.live = 0
-        self._limits = limits
-        self._statistics = statistics
         self._waiting_room = waiting_room
         self._maxspan = body.maxspan
         self._key_length = len(body.steps[0].keys)
@@ -65,175 +67,156 @@ class SequenceMachine:
         self._step_of_stage = tuple(role.step for role in self._roles if role.place is Place.STAGE)
         self._last_stage = len(self._step_of_stage) - 1
         first_stage = body.steps[self._step_of_stage[0]]
-        self._first_reader = KeyReader(first_stage.keys, limits.keys_per_event)
+        self._first_reader = KeyReader(first_stage.keys, limits.keys_per_event, statistics)
         self._watched = any(step.missing for step in body.steps)
         self._has_leading = self._roles[0].place is Place.LEADING
         self._has_trailing = self._roles[-1].place is Place.TRAILING
         until = referring_condition(body.until) if body.until else None
         self._until = Role(UNTIL, Place.UNTIL, UNTIL, until)
-        self._pending: tuple[dict[Key, Partial], ...] = tuple({} for _ in range(self._last_stage))
-        self._waiting: dict[Key, list[Partial]] = {}
-        self._by_age = AgeOrder()
-        self._leading_hits: OrderedDict[Key, LeadingHits] = OrderedDict()
+        self._memory = SequenceMemory(self._last_stage, body.maxspan, limits, statistics)
+        self.expire = self._memory.expire
+        self.oldest = self._memory.oldest
+        self.evict_oldest = self._memory.evict_oldest
+        self.dump = self._memory.dump
+        self.clear = self._memory.clear
+
+    @property
+    def live(self) -> int:
+        """The entries held."""
+        return self._memory.live
 
     # --- events -----------------------------------------------------------------
 
-    def observe(
+    def takers(self, step: int) -> Takers:
+        """Return what takes the events that satisfy a step, or `UNTIL`."""
+        return for_each_key(self._taker(self._until if step == UNTIL else self._roles[step]))
+
+    def _taker(self, role: Role) -> TakeEvent:
+        if not self._watched and role.condition is None and role.place is Place.STAGE:
+            if role.stage == 0 and self._last_stage > 0:
+                return plain_start(self._memory)
+            if role.stage > 0 and not role.fork:
+                return plain_step(self._memory, role.stage, self._complete)
+
+        return functools.partial(self._take, role)
+
+    def _take(
         self,
-        step: int,
-        event: Event,
+        role: Role,
+        event: StepEvent,
+        key: Key,
         lineage: Collection[Lineage],
-        keys: Sequence[Key],
         done: list[Completion],
     ) -> None:
-        """Take an event that satisfies a step, or `UNTIL`; findings are added to `done`.
-
-        `lineage` has the nodes that hold for the event.
-        """
-        role = self._until if step == UNTIL else self._roles[step]
         if role.comes_first and not role.accepts_first(event, lineage):
             return
-        for key in keys:
-            match role.place:
-                case Place.STAGE if role.stage == 0:
-                    self._start(event, key, done)
-                case Place.STAGE:
-                    self._continue(role, event, lineage, key, done)
-                case Place.UNTIL:
-                    self._interrupt(event, lineage, key)
-                case Place.LEADING:
-                    self._remember_leading(event, key)
-                case Place.GAP:
-                    self._mark_gap(role, event, lineage, key)
-                case Place.TRAILING:
-                    self._contradict_waiting(role, event, lineage, key)
+        match role.place:
+            case Place.STAGE if role.stage == 0:
+                self._start(event, key, done)
+            case Place.STAGE:
+                self._continue(role, event, lineage, key, done)
+            case Place.UNTIL:
+                self._interrupt(event, lineage, key)
+            case Place.LEADING:
+                self._memory.expire(event.timestamp)
+                self._memory.remember_leading(key, event.timestamp)
+                self._memory.obey_limit()
+            case Place.GAP:
+                self._mark_gap(role, event, lineage, key)
+            case Place.TRAILING:
+                self._contradict_waiting(role, event, lineage, key)
 
-    def _start(self, event: Event, key: Key, done: list[Completion]) -> None:
-        self.expire(event.timestamp)
+    def _start(self, event: StepEvent, key: Key, done: list[Completion]) -> None:
+        memory = self._memory
+        memory.expire(event.timestamp)
+        partial = Partial(key, event, event)
         if self._watched:
-            leading_hit = self._leading_hit_before(event, key)
-            partial: Partial = WatchedPartial(event, key, leading_hit)
-        else:
-            partial = Partial(event, key)
-        self._begin(partial)
+            leading_hit = memory.leading_hit_before(key, event.timestamp)
+            partial = WatchedPartial(key, event, event, (), leading_hit)
+        memory.begin(partial)
         if self._last_stage == 0:
             self._complete(partial, done)
         else:
-            self._place(partial, 0)
-        self._obey_limit()
+            memory.place(partial)
+        memory.obey_limit()
 
     def _continue(
         self,
         role: Role,
-        event: Event,
+        event: StepEvent,
         lineage: Collection[Lineage],
         key: Key,
         done: list[Completion],
     ) -> None:
-        before = self._pending[role.stage - 1]
+        memory = self._memory
+        before = memory.pending[role.stage - 1]
         partial = before.get(key)
-        if partial is None or not precedes(partial.events[-1], event):
+        if partial is None or not precedes(partial.last, event):
             return
         if not role.accepts(event, lineage, partial, self._step_of_stage):
             return
-        if (
-            self._maxspan is not None
-            and event.timestamp - partial.events[0].timestamp > self._maxspan
-        ):
-            self._remove(partial, EndReason.EXPIRED)
+        if event.timestamp - partial.first.timestamp > memory.maxspan:
+            memory.remove(partial, EndReason.EXPIRED)
             return
         if role.fork:
-            partial = self._copy_of(partial)
+            original, partial = partial, copy.copy(partial)
+            memory.begin_copy(partial, original)
         else:
             del before[key]
-        if isinstance(partial, WatchedPartial):
-            if partial.gap_hit is not None and partial.gap_hit < event.timestamp:
-                partial.contradicted = True
-            partial.gap_hit = None
-        partial.events += (event,)
+        partial.add(event)
         if role.stage == self._last_stage:
             self._complete(partial, done)
         else:
-            self._place(partial, role.stage)
+            memory.place(partial)
         if role.fork:
-            self._obey_limit()
+            memory.obey_limit()
 
-    def _copy_of(self, partial: Partial) -> Partial:
-        copy = partial.copy()
-        self._begin(copy, partial)
-        return copy
-
-    def _place(self, partial: Partial, stage: int) -> None:
-        """Let `partial` wait at `stage`, instead of what waited there."""
-        pending = self._pending[stage]
-        replaced = pending.get(partial.key)
-        if replaced is not None:
-            self._end(replaced, EndReason.REPLACED)
-        partial.stage = stage
-        pending[partial.key] = partial
-
-    def _interrupt(self, event: Event, lineage: Collection[Lineage], key: Key) -> None:
+    def _interrupt(self, event: StepEvent, lineage: Collection[Lineage], key: Key) -> None:
         """End what an `until` event follows or has just moved on; not what it has begun."""
-        for pending in self._pending:
+        for pending in self._memory.pending:
             partial = pending.get(key)
             if (
                 partial is not None
-                and (precedes(partial.events[-1], event) or _was_moved_on(partial, event))
+                and (precedes(partial.last, event) or _was_moved_on(partial, event))
                 and self._until.accepts(event, lineage, partial, self._step_of_stage)
             ):
                 del pending[key]
-                self._end(partial, EndReason.UNTIL)
+                self._memory.end(partial, EndReason.UNTIL)
 
     # --- missing events -------------------------------------------------------------
 
-    def _mark_gap(self, role: Role, event: Event, lineage: Collection[Lineage], key: Key) -> None:
-        partial = self._pending[role.stage].get(key)
+    def _mark_gap(
+        self, role: Role, event: StepEvent, lineage: Collection[Lineage], key: Key
+    ) -> None:
+        partial = self._memory.pending[role.stage].get(key)
         if (
             isinstance(partial, WatchedPartial)
             and partial.gap_hit is None
-            and partial.events[-1].timestamp < event.timestamp
+            and partial.last.timestamp < event.timestamp
             and role.accepts(event, lineage, partial, self._step_of_stage)
         ):
             partial.gap_hit = event.timestamp
 
-    def _remember_leading(self, event: Event, key: Key) -> None:
-        self.expire(event.timestamp)
-        known = self._leading_hits.pop(key, None)
-        if known is None:
-            self.live += 1
-            self._statistics.begin()
-            known = LeadingHits(key, event.timestamp)
-        elif event.timestamp > known.latest:
-            known = LeadingHits(key, event.timestamp, known.latest)
-        self._leading_hits[key] = known
-        self._obey_limit()
-
-    def _leading_hit_before(self, event: Event, key: Key) -> int | None:
-        known = self._leading_hits.get(key)
-        if known is None:
-            return None
-        return known.latest if known.latest < event.timestamp else known.previous
-
     def _contradict_waiting(
-        self, role: Role, event: Event, lineage: Collection[Lineage], key: Key
+        self, role: Role, event: StepEvent, lineage: Collection[Lineage], key: Key
     ) -> None:
-        for partial in tuple(self._waiting.get(key, ())):
-            if partial.events[-1].timestamp < event.timestamp and role.accepts(
+        for partial in tuple(self._memory.waiting.get(key, ())):
+            if partial.last.timestamp < event.timestamp and role.accepts(
                 event, lineage, partial, self._step_of_stage
             ):
-                self._leave_waiting(partial)
-                self._end(partial, EndReason.CONTRADICTED)
+                self._memory.remove(partial, EndReason.CONTRADICTED)
 
     # --- completion --------------------------------------------------------------------
 
     def _complete(self, partial: Partial, done: list[Completion]) -> None:
         if isinstance(partial, WatchedPartial):
             if partial.contradicted or self._is_led(partial):
-                self._end(partial, EndReason.CONTRADICTED)
+                self._memory.end(partial, EndReason.CONTRADICTED)
                 return
             due = self._due(partial)
-            if due is not None and due > partial.events[-1].timestamp:
-                self._wait(partial, due)
+            if due is not None and due > partial.last.timestamp:
+                self._waiting_room.enter(due, self.rule, partial, self.release)
+                self._memory.wait(partial)
                 return
         self._emit(partial, done)
 
@@ -243,7 +226,7 @@ class SequenceMachine:
             not self._has_trailing
             and partial.leading_hit is not None
             and self._maxspan is not None
-            and partial.events[-1].timestamp - partial.leading_hit <= self._maxspan
+            and partial.last.timestamp - partial.leading_hit <= self._maxspan
         )
 
     def _due(self, partial: WatchedPartial) -> int | None:
@@ -251,119 +234,23 @@ class SequenceMachine:
         if not self._has_trailing or self._maxspan is None:
             return None
         if not self._has_leading:
-            return partial.events[0].timestamp + self._maxspan
+            return partial.first.timestamp + self._maxspan
         return None if partial.leading_hit is None else partial.leading_hit + self._maxspan
 
-    def _wait(self, partial: WatchedPartial, due: int) -> None:
-        partial.stage = self._last_stage + 1
-        waiting = self._waiting.setdefault(partial.key, [])
-        waiting.append(partial)
-        self._waiting_room.enter(due, self.rule, partial, self.release)
-        if len(waiting) > self._limits.per_key:
-            self._remove(waiting[0], EndReason.EVICTED)
-
-    def release(self, partial: Partial, done: list[Completion]) -> None:
+    def release(self, partial: WatchedPartial, done: list[Completion]) -> None:
         """Make a finding of a match that has waited long enough."""
-        self._leave_waiting(partial)
+        self._memory.leave_waiting(partial)
         self._emit(partial, done)
-
-    def _leave_waiting(self, partial: Partial) -> None:
-        waiting = self._waiting[partial.key]
-        waiting.remove(partial)
-        if not waiting:
-            del self._waiting[partial.key]
 
     def _emit(self, partial: Partial, done: list[Completion]) -> None:
         events: list[Event | None] = [None] * len(self._roles)
         for step, event in zip(self._step_of_stage, partial.events, strict=True):
-            events[step] = event
-        key = self._first_reader.shown(partial.key, partial.events[0].document)
+            events[step] = event.event()
+        key = self._first_reader.shown(partial.key, partial.first)
         done.append(Completion(self.rule, key, tuple(events)))
-        self._end(partial, EndReason.COMPLETED)
-
-    # --- age and limits -------------------------------------------------------------------
-
-    def expire(self, watermark: int) -> None:
-        """Forget what no event at `watermark` or later can continue."""
-        if self._maxspan is None:
-            return
-        earliest = watermark - self._maxspan
-        while (partial := self._by_age.oldest) is not None:
-            if partial.events[0].timestamp >= earliest:
-                break
-            self._remove(partial, EndReason.EXPIRED)
-        while self._leading_hits:
-            hits = next(iter(self._leading_hits.values()))
-            if hits.latest >= earliest:
-                break
-            self._forget_leading(EndReason.EXPIRED)
-
-    def oldest(self) -> int | None:
-        """Return the time of the first event of the oldest entry, or None."""
-        times = []
-        partial = self._by_age.oldest
-        if partial is not None:
-            times.append(partial.events[0].timestamp)
-        if self._leading_hits:
-            times.append(next(iter(self._leading_hits.values())).latest)
-        return min(times, default=None)
-
-    def evict_oldest(self) -> None:
-        """Let go of the oldest entry."""
-        partial = self._by_age.oldest
-        hits = next(iter(self._leading_hits.values()), None)
-        if partial is None or (hits and hits.latest < partial.events[0].timestamp):
-            self._forget_leading(EndReason.EVICTED)
-        else:
-            self._remove(partial, EndReason.EVICTED)
-
-    def _obey_limit(self) -> None:
-        while self.live > self._limits.per_rule:
-            self.evict_oldest()
-
-    def _remove(self, partial: Partial, reason: EndReason) -> None:
-        if partial.stage > self._last_stage:
-            self._leave_waiting(partial)
-        else:
-            del self._pending[partial.stage][partial.key]
-        self._end(partial, reason)
-
-    def _begin(self, partial: Partial, original: Partial | None = None) -> None:
-        """Count a partial match that is new, or the copy of another."""
-        if original is None:
-            self._by_age.add(partial)
-        else:
-            self._by_age.add_copy(partial, original)
-        self.live += 1
-        self._statistics.begin()
-
-    def _end(self, partial: Partial, reason: EndReason) -> None:
-        self._by_age.remove(partial)
-        partial.stage = ENDED
-        partial.events = ()
-        self.live -= 1
-        self._statistics.end(reason)
-
-    def _forget_leading(self, reason: EndReason) -> None:
-        self._leading_hits.popitem(last=False)
-        self.live -= 1
-        self._statistics.end(reason)
+        self._memory.end(partial, EndReason.COMPLETED)
 
     # --- state -------------------------------------------------------------------------------
-
-    def dump(self) -> SequenceState:
-        """Return everything remembered, the oldest first."""
-        return SequenceState(tuple(self._by_age), tuple(self._leading_hits.values()))
-
-    def clear(self) -> None:
-        """Forget everything, as if it had never been."""
-        for pending in self._pending:
-            pending.clear()
-        self._waiting.clear()
-        self._by_age.clear()
-        self._leading_hits.clear()
-        self._statistics.live -= self.live
-        self.live = 0
 
     def check(self, state: object) -> None:
         """See that `state` can be this rule's.
@@ -374,28 +261,28 @@ class SequenceMachine:
         if not isinstance(state, SequenceState):
             raise StateError("a sequence is something else in the snapshot")
         taken = set()
-        for partial in state.partials:
-            place = (partial.stage, partial.key)
-            if not self._fits(partial) or place in taken:
+        for stage, partial in state.partials:
+            place = (stage, partial.key)
+            if not self._fits(stage, partial) or place in taken:
                 raise StateError("a partial match in the snapshot does not fit its rule")
-            if partial.stage < self._last_stage:
+            if stage < self._last_stage:
                 taken.add(place)
         if (
-            any(len(hits.key) != self._key_length for hits in state.leading_hits)
+            any(len(key_values(hits.key)) != self._key_length for hits in state.leading_hits)
             or len({hits.key for hits in state.leading_hits}) != len(state.leading_hits)
             or (state.leading_hits and not self._has_leading)
         ):
             raise StateError("a forbidden event in the snapshot does not fit its rule")
 
-    def _fits(self, partial: Partial) -> bool:
-        if len(partial.key) != self._key_length:
+    def _fits(self, stage: int, partial: Partial) -> bool:
+        if len(key_values(partial.key)) != self._key_length:
             return False
         if isinstance(partial, WatchedPartial) is not self._watched:
             return False
-        if partial.stage < self._last_stage:
-            return len(partial.events) == partial.stage + 1
+        if stage < self._last_stage:
+            return stage == partial.stage
         return (
-            partial.stage == self._last_stage + 1 == len(partial.events)
+            stage == self._last_stage + 1 == len(partial.events)
             and isinstance(partial, WatchedPartial)
             and self._due(partial) is not None
         )
@@ -403,20 +290,15 @@ class SequenceMachine:
     def load(self, state: object) -> None:
         """Go on with what another machine of an equal rule remembered."""
         assert isinstance(state, SequenceState)
-        for partial in state.partials:
-            self._begin(partial)
-            if partial.stage <= self._last_stage:
-                self._pending[partial.stage][partial.key] = partial
-            elif isinstance(partial, WatchedPartial):
-                self._waiting.setdefault(partial.key, []).append(partial)
+        self._memory.load(state)
+        for stage, partial in state.partials:
+            if stage > self._last_stage:
+                assert isinstance(partial, WatchedPartial)
                 due = self._due(partial)
                 assert due is not None
                 self._waiting_room.enter(due, self.rule, partial, self.release)
-        for hits in state.leading_hits:
-            self._leading_hits[hits.key] = hits
-            self.live += 1
-            self._statistics.begin()
 
 
-def _was_moved_on(partial: Partial, event: Event) -> bool:
-    return len(partial.events) > 1 and partial.events[-1].identity == event.identity
+def _was_moved_on(partial: Partial, event: StepEvent) -> bool:
+    last = partial.last
+    return last is not partial.first and (last.stream, last.offset) == (event.stream, event.offset)

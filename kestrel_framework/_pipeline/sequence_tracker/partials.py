@@ -4,75 +4,85 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
-from typing import Final
 
 import attrs
+import msgspec
 
-from kestrel_framework._pipeline.flow import ordinal
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
-from kestrel_framework.event import Document, Event
+from kestrel_framework._pipeline.sequence_tracker.step_events import GONE, StepEvent
+from kestrel_framework.event import Document
 from kestrel_framework.interpreter import holds
 from kestrel_framework.predicate import Lineage, Predicate
 from kestrel_framework.predicate_traversal import steps_of
 from kestrel_framework.rule import Program, Step
 
-ENDED: Final = -1
-"""The stage of a partial match that is no longer alive."""
 
-
-class Partial:
+class Partial(msgspec.Struct, eq=False, gc=False):
     """The events of a sequence so far, under one key.
 
-    It moves from stage to stage, and stays the same object until it ends. `stage` is
-    the stage of its last event; the number of stages where it is complete and
-    waits; or `ENDED`. `older` and `younger` belong to its `AgeOrder`.
+    It moves from stage to stage, and stays the same object until it ends. Then its events
+    are `GONE`, since its `AgeOrder` may still know it. It can be in no reference cycle:
+    the garbage collector does not look at it.
+
+    Attributes:
+        key: What its events share.
+        first: The event of the first stage.
+        last: That of the stage it has come to; the same one at the first stage.
+        between: Those of the stages between.
     """
 
-    __slots__ = ("events", "key", "older", "stage", "younger")
+    key: Key
+    first: StepEvent
+    last: StepEvent
+    between: tuple[StepEvent, ...] = ()
 
-    def __init__(self, event: Event, key: Key) -> None:
-        self.events: tuple[Event, ...] = (event,)
-        self.key = key
-        self.stage = 0
-        self.older: Partial | None = None
-        self.younger: Partial | None = None
+    @property
+    def stage(self) -> int:
+        """The stage of its last event."""
+        return 0 if self.last is self.first else len(self.between) + 1
 
-    def copy(self) -> Partial:
-        """Return another partial match with the same events, in no order of age yet."""
-        copy = Partial(self.events[0], self.key)
-        copy.events = self.events
-        return copy
+    @property
+    def events(self) -> tuple[StepEvent, ...]:
+        """Its events, in order."""
+        if self.last is self.first:
+            return (self.first,)
+        return (self.first, *self.between, self.last)
+
+    def add(self, event: StepEvent) -> None:
+        """Move on to the next stage."""
+        if self.last is not self.first:
+            self.between += (self.last,)
+        self.last = event
+
+    def clear(self) -> None:
+        """Forget the events."""
+        self.first = self.last = GONE
+        self.between = ()
 
 
-class WatchedPartial(Partial):
+class WatchedPartial(Partial, eq=False, gc=False):
     """A partial match of a sequence with missing events.
 
     Attributes:
+        leading_hit: The time of the last forbidden event before its first one.
+        gap_hit: The time of the first forbidden event after its last one.
         contradicted: A forbidden event came in a gap it has passed. It still moves
             on, since it replaces others, but it will not be a finding.
-        gap_hit: The time of the first forbidden event after its last one.
-        leading_hit: The time of the last forbidden event before its first one.
     """
 
-    __slots__ = ("contradicted", "gap_hit", "leading_hit")
+    leading_hit: int | None = None
+    gap_hit: int | None = None
+    contradicted: bool = False
 
-    def __init__(self, event: Event, key: Key, leading_hit: int | None) -> None:
-        super().__init__(event, key)
-        self.contradicted = False
-        self.gap_hit: int | None = None
-        self.leading_hit = leading_hit
-
-    def copy(self) -> WatchedPartial:
-        """Return another partial match with the same events and the same forbidden ones."""
-        copy = WatchedPartial(self.events[0], self.key, self.leading_hit)
-        copy.events = self.events
-        copy.contradicted = self.contradicted
-        copy.gap_hit = self.gap_hit
-        return copy
+    def add(self, event: StepEvent) -> None:
+        """Move on to the next stage, with what the gap before it says."""
+        super().add(event)
+        if self.gap_hit is not None and self.gap_hit < event.timestamp:
+            self.contradicted = True
+        self.gap_hit = None
 
 
-@attrs.frozen
-class LeadingHits:
+class LeadingHits(msgspec.Struct, frozen=True, gc=False):
     """The times of the last two forbidden events before a sequence; they differ."""
 
     key: Key
@@ -82,9 +92,14 @@ class LeadingHits:
 
 @attrs.frozen
 class SequenceState:
-    """Everything one machine remembers, the oldest first."""
+    """Everything one machine remembers, the oldest first.
 
-    partials: Sequence[Partial]
+    Attributes:
+        partials: With their stages; that of a complete one that waits is the number of stages.
+        leading_hits: The forbidden events before sequences.
+    """
+
+    partials: Sequence[tuple[int, Partial]]
     leading_hits: Sequence[LeadingHits] = ()
 
     @property
@@ -131,13 +146,13 @@ class Role:
         """Whether no event of the sequence comes before the step's."""
         return self.place is Place.LEADING or (self.place is Place.STAGE and self.stage == 0)
 
-    def accepts_first(self, event: Event, lineage: Collection[Lineage]) -> bool:
+    def accepts_first(self, event: StepEvent, lineage: Collection[Lineage]) -> bool:
         """Say whether the step's condition holds where no event has come before."""
         return self.condition is None or holds(self.condition, event.document, lineage=lineage)
 
     def accepts(
         self,
-        event: Event,
+        event: StepEvent,
         lineage: Collection[Lineage],
         partial: Partial,
         step_of_stage: Sequence[int],
@@ -148,9 +163,10 @@ class Role:
         """
         if self.condition is None:
             return True
-        last_step = step_of_stage[len(partial.events) - 1]
+        events = partial.events
+        last_step = step_of_stage[len(events) - 1]
         bound: list[Document | None] = [None] * (last_step + 1)
-        for step, earlier in zip(step_of_stage, partial.events, strict=False):
+        for step, earlier in zip(step_of_stage, events, strict=False):
             bound[step] = earlier.document
         return holds(self.condition, event.document, bound, lineage=lineage)
 
@@ -176,10 +192,3 @@ def referring_condition(step: Step) -> Predicate | None:
     """Return the condition of a step if it refers to the events of earlier steps."""
     condition = step.predicate
     return None if isinstance(condition, Program) or not steps_of(condition) else condition
-
-
-def precedes(first: Event, second: Event) -> bool:
-    """Say whether `first` comes before `second` in the order of events."""
-    if first.timestamp != second.timestamp:
-        return first.timestamp < second.timestamp
-    return ordinal(first) < ordinal(second)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from kestrel_framework._pipeline.flow import Completion
 from kestrel_framework._pipeline.sequence_tracker.held_events import HeldEvents, HoldingMachine
 from kestrel_framework._pipeline.sequence_tracker.keys import Key
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
-from kestrel_framework.event import Event
-from kestrel_framework.predicate import Lineage
+from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
+from kestrel_framework._pipeline.sequence_tracker.takers import Takers, for_all_keys
 from kestrel_framework.rule import SampleRule
+
+_AnyT = TypeVar("_AnyT")
 
 
 class SampleMachine(HoldingMachine):
@@ -37,18 +41,16 @@ class SampleMachine(HoldingMachine):
         most_held = len(body.filters) - 1 + (samples_per_key or 1)
         super().__init__(rule, body.filters, most_held, limits, statistics)
         self._samples_per_key = samples_per_key
-        self._spent_event: Event | None = None
+        self._spent_event: StepEvent | None = None
         self._spent_keys: set[Key] = set()
 
-    def observe(
-        self,
-        step: int,
-        event: Event,
-        lineage: Collection[Lineage],
-        keys: Sequence[Key],
-        done: list[Completion],
+    def takers(self, step: int) -> Takers:
+        """Return what takes the events that satisfy a filter."""
+        return for_all_keys(functools.partial(self._take, step))
+
+    def _take(
+        self, step: int, event: StepEvent, keys: Sequence[Key], done: list[Completion]
     ) -> None:
-        """Take an event that satisfies the filter `step`; findings are added to `done`."""
         for key in keys:
             if event is self._spent_event and key in self._spent_keys:
                 continue
@@ -65,7 +67,7 @@ class SampleMachine(HoldingMachine):
             samples = itertools.islice(different_events(held.choices), self._samples_per_key)
             done.extend(self._completion(held, events) for events in samples)
 
-    def _find(self, held: HeldEvents, step: int, event: Event, done: list[Completion]) -> None:
+    def _find(self, held: HeldEvents, step: int, event: StepEvent, done: list[Completion]) -> None:
         """Look for a sample in which `event` stands for the filter `step`; no other is new."""
         choices = [*held.choices[:step], [event], *held.choices[step + 1 :]]
         for events in itertools.islice(different_events(choices), 1):
@@ -73,21 +75,21 @@ class SampleMachine(HoldingMachine):
             self._let_go(held, EndReason.COMPLETED)
             self._spend(event, held.key)
 
-    def _spend(self, event: Event, key: Key) -> None:
+    def _spend(self, event: StepEvent, key: Key) -> None:
         if self._spent_event is not event:
             self._spent_event = event
             self._spent_keys = set()
         self._spent_keys.add(key)
 
 
-def different_events(choices: Sequence[Sequence[Event]]) -> Iterator[tuple[Event, ...]]:
+def different_events(choices: Sequence[Sequence[_AnyT]]) -> Iterator[tuple[_AnyT, ...]]:
     """Yield every way to take an event from each list and none twice, in the order of the lists.
 
     Cost: polynomial for each result, also where there is none.
     """
-    taken: list[Event] = []
+    taken: list[_AnyT] = []
 
-    def extended() -> Iterator[tuple[Event, ...]]:
+    def extended() -> Iterator[tuple[_AnyT, ...]]:
         if len(taken) == len(choices):
             yield tuple(taken)
             return
@@ -101,14 +103,14 @@ def different_events(choices: Sequence[Sequence[Event]]) -> Iterator[tuple[Event
     return extended()
 
 
-def _rest_is_possible(choices: Sequence[Sequence[Event]], taken: Sequence[Event]) -> bool:
+def _rest_is_possible(choices: Sequence[Sequence[_AnyT]], taken: Sequence[_AnyT]) -> bool:
     """Say whether each list after those `taken` from can give an event of its own.
 
     By augmenting paths: a list that finds its events in use asks their users to take others.
     """
-    user_of: dict[Event, int] = {}
+    user_of: dict[_AnyT, int] = {}
 
-    def gives(number: int, asked: set[Event]) -> bool:
+    def gives(number: int, asked: set[_AnyT]) -> bool:
         for event in choices[number]:
             if event in asked or event in taken:
                 continue

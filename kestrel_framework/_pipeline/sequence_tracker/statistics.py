@@ -26,6 +26,9 @@ class EndReason(enum.Enum):
     RULE_CHANGED = "rule_changed"
     """The rule set changed, and no rule of it means the same."""
 
+    # Reasons are counted all the time, and the hash of an enum is slow.
+    __hash__ = object.__hash__
+
 
 @attrs.define
 class TrackerStatistics:

@@ -17,12 +17,13 @@ from kestrel_framework._pipeline.sequence_tracker.encoding import (
     encode,
 )
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
-from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, ReadKey
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework._pipeline.sequence_tracker.partials import referring_condition
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.takers import TakeEvent, TakeEventOfKeys
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
 from kestrel_framework.errors import RuleError, StateError
 from kestrel_framework.rule import (
@@ -44,13 +45,21 @@ _Machine: TypeAlias = SequenceMachine | SampleMachine | JoinMachine
 
 @attrs.frozen
 class _Route:
-    """Where a target's events go."""
+    """Where a target's events go.
 
-    machine: _Machine
-    step: int
-    reader: KeyReader
+    Attributes:
+        turn: What sorts the routes of one event: rules in order, then `_place_in_rule`.
+        reader: Reads their keys.
+        read: Its quick way.
+        take: Takes an event with one key.
+        take_keys: Takes an event with any number of keys.
+    """
+
     turn: tuple[int, int]
-    """What sorts the routes of one event: rules in order, then `_place_in_rule`."""
+    reader: KeyReader
+    read: ReadKey
+    take: TakeEvent
+    take_keys: TakeEventOfKeys
 
 
 class SequenceTracker:
@@ -88,21 +97,7 @@ class SequenceTracker:
             if machine is not None:
                 self._machines[rule.rule_id, rule.semantic_hash] = machine
                 by_rule[number] = machine
-        readers: dict[tuple[JoinKey, ...], KeyReader] = {}
-        self._routes: list[_Route | None] = []
-        for target in targets:
-            machine = by_rule.get(target.rule)
-            route = None
-            if machine is not None:
-                rule = rules.rules[target.rule]
-                join_keys = _step(rule, target.step).keys
-                reader = readers.get(join_keys)
-                if reader is None:
-                    reader = KeyReader(join_keys, self._limits.keys_per_event)
-                    readers[join_keys] = reader
-                turn = (target.rule, _place_in_rule(rule, target.step))
-                route = _Route(machine, target.step, reader, turn)
-            self._routes.append(route)
+        self._routes = self._routes_to(by_rule, rules, targets)
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
         """Take events, in order, and return what they complete, in the order of completion.
@@ -111,8 +106,27 @@ class SequenceTracker:
         completed before it.
         """
         done: list[Completion] = []
+        routes = self._routes
+        turns = self._waiting_room.turns
+        statistics, most = self.statistics, self._limits.total
         for candidate in candidates:
-            self._take(candidate, done)
+            targets = candidate.targets
+            if len(targets) > 1:
+                self._take_several(candidate, done)
+                continue
+            route = routes[targets[0]]
+            if route is None:
+                continue
+            event = candidate.row
+            if turns:
+                self._waiting_room.release(event.timestamp, done)
+            key = route.read(event)
+            if isinstance(key, list):
+                route.take_keys(event, key, candidate.lineage, done)
+            else:
+                route.take(event, key, candidate.lineage, done)
+            if statistics.live > most:
+                self._make_room(event.timestamp)
         return done
 
     def expire(self, watermark: int) -> list[Completion]:
@@ -178,25 +192,26 @@ class SequenceTracker:
 
     # --- events --------------------------------------------------------------------
 
-    def _take(self, candidate: Candidate, done: list[Completion]) -> None:
+    def _take_several(self, candidate: Candidate, done: list[Completion]) -> None:
+        """Take an event that satisfies several targets."""
         routes = [
             route for number in candidate.targets if (route := self._routes[number]) is not None
         ]
         if not routes:
             return
-        if len(routes) > 1:
-            routes.sort(key=_turn)
-        event = candidate.row.event()
+        routes.sort(key=_turn)
+        event = candidate.row
         self._waiting_room.release(event.timestamp, done)
-        known: dict[KeyReader, list[Key]] = {}
+        known: dict[KeyReader, Key | list[Key]] = {}
         for route in routes:
-            keys = known.get(route.reader)
-            if keys is None:
-                keys, left_out = route.reader.keys(event.document)
-                known[route.reader] = keys
-                self.statistics.keys_left_out += left_out
-            if keys:
-                route.machine.observe(route.step, event, candidate.lineage, keys, done)
+            if route.reader in known:
+                key = known[route.reader]
+            else:
+                key = known[route.reader] = route.read(event)
+            if isinstance(key, list):
+                route.take_keys(event, key, candidate.lineage, done)
+            else:
+                route.take(event, key, candidate.lineage, done)
         if self.statistics.live > self._limits.total:
             self._make_room(event.timestamp)
 
@@ -219,6 +234,29 @@ class SequenceTracker:
             oldest = machine.oldest()
             if oldest is not None:
                 heapq.heappush(ages, (oldest, rule, machine))
+
+    # --- rules ----------------------------------------------------------------------
+
+    def _routes_to(
+        self, machines: Mapping[int, _Machine], rules: RuleSet, targets: Sequence[Target]
+    ) -> list[_Route | None]:
+        """Return the route of each target."""
+        readers: dict[tuple[JoinKey, ...], KeyReader] = {}
+        routes: list[_Route | None] = []
+        for target in targets:
+            machine = machines.get(target.rule)
+            if machine is None:
+                routes.append(None)
+                continue
+            rule = rules.rules[target.rule]
+            join_keys = _step(rule, target.step).keys
+            reader = readers.get(join_keys)
+            if reader is None:
+                reader = KeyReader(join_keys, self._limits.keys_per_event, self.statistics)
+                readers[join_keys] = reader
+            turn = (target.rule, _place_in_rule(rule, target.step))
+            routes.append(_Route(turn, reader, reader.read, *machine.takers(target.step)))
+        return routes
 
     # --- state ----------------------------------------------------------------------
 

@@ -7,16 +7,17 @@ import itertools
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from kestrel_framework._pipeline.flow import Completion, Ordinal, ordinal
+from kestrel_framework._pipeline.flow import Completion, Ordinal
 from kestrel_framework._pipeline.sequence_tracker.keys import key_order, key_values
-from kestrel_framework._pipeline.sequence_tracker.partials import ENDED, Partial
+from kestrel_framework._pipeline.sequence_tracker.partials import WatchedPartial
+from kestrel_framework._pipeline.sequence_tracker.step_events import GONE, place_in_order
 
 END_OF_TIME: Final = 1 << 100
 """A watermark after every timestamp."""
 
-Release: TypeAlias = Callable[[Partial, list[Completion]], None]
+Release: TypeAlias = Callable[[WatchedPartial, list[Completion]], None]
 
-_Turn: TypeAlias = tuple[int, Ordinal, int, object, int, Partial, Release]
+_Turn: TypeAlias = tuple[int, Ordinal, int, object, int, WatchedPartial, Release]
 
 
 class WaitingRoom:
@@ -24,25 +25,28 @@ class WaitingRoom:
 
     That is the order of the times up to which they wait, then of their last events,
     rules and keys: it depends on nothing but the events.
+
+    Attributes:
+        turns: The heap of all who wait. Stays the same object.
     """
 
     def __init__(self) -> None:
-        self._turns: list[_Turn] = []
+        self.turns: list[_Turn] = []
         self._serial = itertools.count()
 
-    def enter(self, due: int, rule: int, partial: Partial, release: Release) -> None:
+    def enter(self, due: int, rule: int, partial: WatchedPartial, release: Release) -> None:
         """Let `partial` wait for events up to and including the time `due`."""
-        last = ordinal(partial.events[-1])
+        last = place_in_order(partial.last)
         key = key_order(key_values(partial.key))
-        heapq.heappush(self._turns, (due, last, rule, key, next(self._serial), partial, release))
+        heapq.heappush(self.turns, (due, last, rule, key, next(self._serial), partial, release))
 
     def release(self, watermark: int, done: list[Completion]) -> None:
         """Release those that waited for nothing later than before `watermark`."""
-        while self._turns and self._turns[0][0] < watermark:
-            *_, partial, release = heapq.heappop(self._turns)
-            if partial.stage != ENDED:
+        while self.turns and self.turns[0][0] < watermark:
+            *_, partial, release = heapq.heappop(self.turns)
+            if partial.first is not GONE:
                 release(partial, done)
 
     def clear(self) -> None:
         """Forget everybody who waits."""
-        self._turns.clear()
+        self.turns.clear()
