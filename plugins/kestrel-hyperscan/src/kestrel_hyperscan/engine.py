@@ -19,7 +19,7 @@ from kestrel_hyperscan.literal_scanner import LiteralScanner
 from kestrel_hyperscan.pattern_database import FewPatterns, ManyPatterns
 from kestrel_hyperscan.prepared_patterns import PreparedPatterns, prepare, restored
 
-_FEW: Final = 6
+_FEW: Final = 3
 """So many patterns are as quick to test one by one."""
 
 
