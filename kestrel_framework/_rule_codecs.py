@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Callable, Container, Mapping
-from typing import Any, Final, Protocol, TypeAlias, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Protocol,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
+import msgspec
 from msgspec.msgpack import Ext
 
 from kestrel_framework import predicate as tree
@@ -31,6 +42,9 @@ _Raw: TypeAlias = object
 """What MessagePack has: None, booleans, numbers, texts, bytes, lists and mappings."""
 
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class WrongError(ValueError):
     """Something cannot be so, in a rule to write or in what is read."""
 
@@ -42,33 +56,47 @@ class PartNumbers(Protocol):
         """Return the number of a part that has been written."""
 
 
-class NumberedParts(Protocol):
-    """Knows the parts that are read."""
-
-    def referred(self, number: _Raw, kinds: Container[type]) -> object:
-        """Return the part of a number.
-
-        Raises:
-            WrongError: there is none, or it is of none of `kinds`.
-        """
-
-
 _Write: TypeAlias = Callable[[Any, PartNumbers], _Raw]
-_Read: TypeAlias = Callable[[_Raw, NumberedParts], object]
+_Refer: TypeAlias = Callable[[Any, Sequence[object], list[int]], object]
+"""Returns what stands for a value that was read, given the parts before it; adds the numbers of
+those it refers to to the list. Raises `LookupError` where there is none, `WrongError` where it
+cannot stand there."""
 
 
 @attrs.frozen
 class _Codec:
-    """How one attribute is written and read; both refuse what the attribute cannot be."""
+    """How one attribute is written and read; both refuse what the attribute cannot be.
+
+    Attributes:
+        write: Returns what is written for a value.
+        raw: The type of what is written.
+        refer: What is still to do to a value of that type, if anything is.
+        has_parts: Whether values are parts, or have some in them.
+    """
 
     write: _Write
-    read: _Read
+    raw: Any
+    refer: _Refer | None = None
     has_parts: bool = False
 
 
 @attrs.frozen
 class Shape:
-    """How the parts of one class are written and read, attribute by attribute."""
+    """How the parts of one class are written and read, attribute by attribute.
+
+    Attributes:
+        kind: The class.
+        is_node: Whether it is a value or predicate.
+        names: Its attributes.
+        names_of_parts: Those that are parts, or have some in them.
+        defaults: The defaults of the attributes.
+        least: How many have none.
+        writers: What writes the attributes.
+        record: The class of what is written, with the same attributes.
+        references: For the attributes of a record that are not ready as they are: their
+            numbers, and what makes them ready.
+        check: Says of a part whether it can be so.
+    """
 
     kind: type
     is_node: bool
@@ -77,7 +105,8 @@ class Shape:
     defaults: tuple[object, ...]
     least: int
     writers: tuple[_Write, ...]
-    readers: tuple[_Read, ...]
+    record: type[msgspec.Struct]
+    references: tuple[tuple[int, _Refer], ...]
     check: Callable[[Any], bool] | None
 
     def is_default(self, index: int, value: object) -> bool:
@@ -88,12 +117,12 @@ class Shape:
 def _plain(kind: type) -> _Codec:
     """Return the codec of texts, booleans, bytes, or integers of 64 bits."""
 
-    def same(value: object, _: object) -> object:
+    def same(value: object, _: PartNumbers) -> _Raw:
         if type(value) is not kind:
             raise WrongError(f"{_short(value)} is not of the type {kind.__name__}")
         return value
 
-    return _Codec(same, same)
+    return _Codec(same, kind)
 
 
 def _scalar() -> _Codec:
@@ -108,31 +137,23 @@ def _scalar() -> _Codec:
             raise WrongError(f"{_short(value)} is no constant")
         return value
 
-    def read(raw: _Raw, _: NumberedParts) -> object:
+    def refer(raw: _Raw, _: Sequence[object], __: list[int]) -> object:
+        if type(raw) in kinds:
+            return raw
         if isinstance(raw, Ext) and raw.code == _BIG_INTEGER:
             return int.from_bytes(raw.data, signed=True)
-        if type(raw) not in kinds:
-            raise WrongError(f"{_short(raw)} is no constant")
-        return raw
+        raise WrongError(f"{_short(raw)} is no constant")
 
-    return _Codec(write, read)
+    return _Codec(write, Any, refer)
 
 
 def _enumerated(kind: type[enum.Enum]) -> _Codec:
-    members = {member.value: member for member in kind}
-
     def write(value: object, _: PartNumbers) -> _Raw:
         if not isinstance(value, kind):
             raise WrongError(f"{_short(value)} is no {kind.__name__}")
         return value.value
 
-    def read(raw: _Raw, _: NumberedParts) -> object:
-        member = members.get(raw) if isinstance(raw, str) else None
-        if member is None:
-            raise WrongError(f"{_short(raw)} is no {kind.__name__}")
-        return member
-
-    return _Codec(write, read)
+    return _Codec(write, kind)
 
 
 def _part(kinds: frozenset[type]) -> _Codec:
@@ -141,31 +162,42 @@ def _part(kinds: frozenset[type]) -> _Codec:
             raise WrongError(f"{_short(value)} cannot stand there")
         return numbers.reference(value)
 
-    def read(raw: _Raw, parts: NumberedParts) -> object:
-        return parts.referred(raw, kinds)
+    def refer(number: int, parts: Sequence[object], used: list[int]) -> object:
+        part = parts[number]
+        if type(part) not in kinds:
+            raise WrongError(f"a {type(part).__name__} cannot stand there")
+        used.append(number)
+        return part
 
-    return _Codec(write, read, has_parts=True)
+    return _Codec(write, Count, refer, has_parts=True)
 
 
 def _part_or_integer(kinds: frozenset[type]) -> _Codec:
     """Return the codec of what is a part, or an integer: that one stands in a list of one."""
     part, integer = _part(kinds), _plain(int)
+    refer_part = part.refer
+    assert refer_part is not None
 
     def write(value: object, numbers: PartNumbers) -> _Raw:
         return [integer.write(value, numbers)] if type(value) is int else part.write(value, numbers)
 
-    def read(raw: _Raw, parts: NumberedParts) -> object:
-        if isinstance(raw, list) and len(raw) == 1:
-            return integer.read(raw[0], parts)
-        return part.read(raw, parts)
+    def refer(raw: int | tuple[int, ...], parts: Sequence[object], used: list[int]) -> object:
+        if isinstance(raw, int):
+            return refer_part(raw, parts, used)
+        if len(raw) != 1:
+            raise WrongError("an integer is not alone in its list")
+        return raw[0]
 
-    return _Codec(write, read, has_parts=True)
+    # With a `tuple[int]` of a fixed length there, msgspec 0.22 crashes.
+    return _Codec(write, Count | tuple[int, ...], refer, has_parts=True)
 
 
 def _optional(codec: _Codec) -> _Codec:
+    inner = codec.refer
     return _Codec(
         lambda value, numbers: None if value is None else codec.write(value, numbers),
-        lambda raw, parts: None if raw is None else codec.read(raw, parts),
+        codec.raw | None,
+        inner and (lambda raw, parts, used: None if raw is None else inner(raw, parts, used)),
         codec.has_parts,
     )
 
@@ -176,15 +208,17 @@ def _tuple(item: _Codec) -> _Codec:
             raise WrongError(f"{_short(value)} is no tuple")
         return [item.write(each, numbers) for each in value]
 
-    def read(raw: _Raw, parts: NumberedParts) -> object:
-        if not isinstance(raw, list):
-            raise WrongError(f"{_short(raw)} is no list")
-        return tuple([item.read(each, parts) for each in raw])
-
-    return _Codec(write, read, item.has_parts)
+    inner = item.refer
+    return _Codec(
+        write,
+        tuple[item.raw, ...],
+        inner and (lambda raws, parts, used: tuple([inner(each, parts, used) for each in raws])),
+        item.has_parts,
+    )
 
 
 def _set(item: _Codec) -> _Codec:
+    """Return the codec of sets of what is ready as it is written."""
     several = _tuple(item)
 
     def write(value: object, numbers: PartNumbers) -> _Raw:
@@ -192,16 +226,11 @@ def _set(item: _Codec) -> _Codec:
             raise WrongError(f"{_short(value)} is no set")
         return several.write(tuple(sorted(value)), numbers)
 
-    def read(raw: _Raw, parts: NumberedParts) -> object:
-        found = several.read(raw, parts)
-        assert isinstance(found, tuple)
-        return frozenset(found)
-
-    return _Codec(write, read)
+    return _Codec(write, frozenset[item.raw])  # type: ignore[name-defined]
 
 
 def _mapping(item: _Codec) -> _Codec:
-    """Return the codec of mappings from texts."""
+    """Return the codec of mappings from texts to what is ready as it is written."""
     text = _plain(str)
 
     def write(value: object, numbers: PartNumbers) -> _Raw:
@@ -209,12 +238,7 @@ def _mapping(item: _Codec) -> _Codec:
             raise WrongError(f"{_short(value)} is no mapping")
         return {text.write(key, numbers): item.write(value[key], numbers) for key in sorted(value)}
 
-    def read(raw: _Raw, parts: NumberedParts) -> object:
-        if not isinstance(raw, dict):
-            raise WrongError(f"{_short(raw)} is no mapping")
-        return {text.read(key, parts): item.read(each, parts) for key, each in raw.items()}
-
-    return _Codec(write, read)
+    return _Codec(write, dict[str, item.raw])  # type: ignore[name-defined]
 
 
 def _codec(hint: Any) -> _Codec:
@@ -258,6 +282,12 @@ def _shape_from(kind: type) -> Shape:
     hints = get_type_hints(kind)
     attributes = attrs.fields(kind)
     codecs = [_codec(hints[attribute.name]) for attribute in attributes]
+    fields = [
+        (attribute.name, codec.raw, attribute.default)
+        if attribute.default is not attrs.NOTHING
+        else (attribute.name, codec.raw)
+        for attribute, codec in zip(attributes, codecs, strict=True)
+    ]
     return Shape(
         kind,
         kind in _NODES,
@@ -266,12 +296,25 @@ def _shape_from(kind: type) -> Shape:
         tuple(attribute.default for attribute in attributes),
         sum(attribute.default is attrs.NOTHING for attribute in attributes),
         tuple(codec.write for codec in codecs),
-        tuple(codec.read for codec in codecs),
+        msgspec.defstruct(
+            f"{kind.__name__}Record",
+            fields,
+            tag=kind.__name__,
+            tag_field="kind_of_record",
+            array_like=True,
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=False,
+        ),
+        tuple((n, codec.refer) for n, codec in enumerate(codecs) if codec.refer is not None),
         _CHECKS.get(kind),
     )
 
 
 SHAPES: Final[Mapping[str, Shape]] = {kind.__name__: _shape_from(kind) for kind in _PARTS}
+SHAPES_OF_RECORDS: Final[Mapping[type, Shape]] = {shape.record: shape for shape in SHAPES.values()}
+RECORDS: Final = msgspec.msgpack.Decoder(list[Union[tuple(SHAPES_OF_RECORDS)]])  # type: ignore[misc]  # noqa: UP007 - made here
+"""Reads the records of a document, each of the type that its class has."""
 
 
 def shape_of(part: object) -> Shape:

@@ -17,14 +17,23 @@ read the bytes of another.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import Any, Final, TypeAlias, cast, get_args
+from collections.abc import Sequence
+from typing import Final, cast, get_args
 
 import attrs
 import msgspec
+from msgspec.structs import astuple
 
 from kestrel_framework import predicate as tree
-from kestrel_framework._rule_codecs import SHAPES, Shape, WrongError, parts_in, shape_of
+from kestrel_framework._rule_codecs import (
+    RECORDS,
+    SHAPES_OF_RECORDS,
+    Count,
+    Shape,
+    WrongError,
+    parts_in,
+    shape_of,
+)  # fmt: skip
 from kestrel_framework.predicate import MAX_DEPTH, Predicate
 from kestrel_framework.rule import Pipe, RuleBody
 
@@ -142,8 +151,6 @@ class _Size:
         Raises:
             WrongError: it is too large.
         """
-        if not inner:
-            return _SMALLEST
         depth = 1 + max([size.depth for size in inner])
         nodes = 1 + sum([size.nodes for size in inner])
         if shape.is_node and depth > MAX_DEPTH:
@@ -227,55 +234,53 @@ class _Reader:
             raise ValueError(f"the rule is encoded in version {version}, not {VERSION}")
         self._parts: list[object] = []
         self._sizes: list[_Size] = []
-        self._used: list[_Size] = []
-        for record in records:
-            try:
-                self._add(record)
-            except ValueError as error:
-                number = len(self._parts)
-                raise ValueError(f"the encoded rule is damaged: part {number}: {error}") from error
+        try:
+            self._add(RECORDS.decode(records))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ValueError(f"the encoded rule is damaged: {error}") from error
+        except (ValueError, LookupError) as error:
+            why = "it refers to a part that was not there before"
+            why = why if isinstance(error, LookupError) else str(error)
+            number = len(self._parts)
+            raise ValueError(f"the encoded rule is damaged: part {number}: {why}") from error
 
     def root(self, kinds: tuple[type, ...]) -> object:
         """Return the only part that the document is about, which is of one of `kinds`."""
-        try:
-            return self.referred(self._root, kinds)
-        except WrongError as error:
-            raise ValueError(f"the encoded rule is damaged: {error}") from error
+        if not isinstance(self._root, int):
+            raise ValueError("the encoded rule is damaged: it is a list")  # noqa: TRY004 - data
+        return self._of_kind(self._root, kinds)
 
     def roots(self, kinds: tuple[type, ...]) -> tuple[object, ...]:
         """Return the parts that the document is about."""
         if not isinstance(self._root, list):
             raise ValueError("the encoded rule is damaged: it has no list")  # noqa: TRY004 - data
-        try:
-            return tuple([self.referred(number, kinds) for number in self._root])
-        except WrongError as error:
-            raise ValueError(f"the encoded rule is damaged: {error}") from error
+        return tuple([self._of_kind(number, kinds) for number in self._root])
 
-    def referred(self, number: object, kinds: Container[type]) -> object:
-        """Return an earlier part."""
-        if type(number) is not int or not 0 <= number < len(self._parts):
-            raise WrongError("it refers to a part that was not there before")
+    def _of_kind(self, number: int, kinds: tuple[type, ...]) -> object:
+        if number >= len(self._parts):
+            raise ValueError(
+                "the encoded rule is damaged: it refers to a part that was not there before"
+            )
         part = self._parts[number]
         if type(part) not in kinds:
-            raise WrongError(f"a {type(part).__name__} cannot stand there")
-        self._used.append(self._sizes[number])
+            name = type(part).__name__
+            raise ValueError(f"the encoded rule is damaged: a {name} cannot stand there")
         return part
 
-    def _add(self, record: list[Any]) -> None:
-        shape = SHAPES.get(record[0]) if record and isinstance(record[0], str) else None
-        if shape is None:
-            raise WrongError("it is of no known kind")
-        raws = record[1:]
-        if not shape.least <= len(raws) <= len(shape.readers):
-            raise WrongError(f"a {record[0]} has not {len(raws)} attributes")
-        self._used.clear()
-        values = [read(raw, self) for read, raw in zip(shape.readers, raws, strict=False)]
-        self._sizes.append(_Size.around(shape, self._used))
-        part = shape.kind(*values)
-        if shape.check is not None and not shape.check(part):
-            raise WrongError(f"a {record[0]} cannot be so")
-        self._parts.append(part)
+    def _add(self, records: list[msgspec.Struct]) -> None:
+        parts, sizes = self._parts, self._sizes
+        for record in records:
+            shape = SHAPES_OF_RECORDS[type(record)]
+            values = list(astuple(record))
+            used: list[int] = []
+            for number, refer in shape.references:
+                values[number] = refer(values[number], parts, used)
+            size = _Size.around(shape, [sizes[each] for each in used]) if used else _SMALLEST
+            part = shape.kind(*values)
+            if shape.check is not None and not shape.check(part):
+                raise WrongError(f"a {shape.kind.__name__} cannot be so")
+            parts.append(part)
+            sizes.append(size)
 
 
-_Document: TypeAlias = tuple[str, int, list[list[Any]], int | list[int]]
-_DOCUMENT: Final = msgspec.msgpack.Decoder(_Document)
+_DOCUMENT: Final = msgspec.msgpack.Decoder(tuple[str, int, msgspec.Raw, Count | list[Count]])
