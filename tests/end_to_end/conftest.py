@@ -138,7 +138,7 @@ class Program:
 @functools.cache
 def _import_all() -> None:
     """Import what a call needs, so that each call need not."""
-    for name in ("check", "plugins", "query", "record", "run", "completion"):
+    for name in ("check", "debug", "plugins", "query", "record", "run", "completion"):
         importlib.import_module(f"kestrel_framework.cli.{name}")
     for entry in entry_points(group="kestrel.plugins"):
         with contextlib.suppress(Exception):
