@@ -327,6 +327,6 @@ def test_many_real_rules_and_events(kestrel: Any) -> None:
     events = Path(corpus) / "linux" / "shellshock.ndjson"
     done = kestrel("debug", "matcher", "--rules", archive, "--event", events, "--format", "json")
     assert done.code == 0
-    assert len(done.objects) == sum(1 for line in events.open() if line.strip())
+    assert len(done.objects) == sum(1 for line in events.read_bytes().splitlines() if line.strip())
     assert all(one["looks"][0]["clauses_before"] == one["clauses"] > 500 for one in done.objects)
     assert all(one["looks"][-1]["clauses_after"] < 50 for one in done.objects)
