@@ -6,9 +6,11 @@ from an earlier start need none of it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -132,5 +134,7 @@ def _compiled(
 
 @cache
 def _origin() -> str:
-    """Return what stands for this compiler as it runs: its source, and the parser below it."""
-    return f"{source_digest('kestrel_eql', ('.py', '.lark'))} {version('lark')}"
+    """Return what stands for this compiler as it runs: its source, and the parser's version."""
+    lark = find_spec("lark")  # not imported: rules that are kept need no parser
+    version = Path(lark.origin).read_bytes() if lark and lark.origin else b""
+    return source_digest("kestrel_eql", (".py", ".lark")) + hashlib.sha256(version).hexdigest()
