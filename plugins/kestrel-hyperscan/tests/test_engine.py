@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +102,19 @@ def test_what_is_only_a_wildcard_or_requires_no_literal_is_refused() -> None:
         Pattern(PatternKind.REGEX, "\u0130", fold=True),
     ]
     assert HyperscanEngine().compile([*usual, *odd]).refused == {7, 8, 9, 10}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_where_no_pattern_has_a_literal_all_but_whole_texts_are_refused(
+    cache: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    patterns = wildcards_of("*", "?", "whole", "??", "*?", "?*")
+    for _ in range(2):
+        compiled = HyperscanEngine(cache=cache).compile(patterns)
+        assert compiled.refused == {0, 1, 3, 4, 5}
+        assert compiled.database.matches("whole") == [2]
+        assert compiled.database.matches("") == []
 
 
 def test_a_text_that_cannot_be_scanned_gets_the_same_answer(

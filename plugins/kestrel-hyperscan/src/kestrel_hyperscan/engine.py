@@ -82,6 +82,8 @@ class HyperscanEngine:
         if len(others) <= _FEW:
             return CompiledPatterns(FewPatterns(whole, others))
         prepared, scanner = self._prepared(list(others.values()))
+        if scanner is None:
+            return CompiledPatterns(FewPatterns(whole, {}), frozenset(others))
         waiting: list[list[int]] = [[] for _ in range(prepared.literals)]
         refused = []
         for place, literal in zip(others, prepared.literal_of, strict=True):
@@ -94,7 +96,9 @@ class HyperscanEngine:
         database = ManyPatterns(whole, others, scanner, waiting)
         return CompiledPatterns(database, frozenset(refused))
 
-    def _prepared(self, patterns: Sequence[Pattern]) -> tuple[PreparedPatterns, LiteralScanner]:
+    def _prepared(
+        self, patterns: Sequence[Pattern]
+    ) -> tuple[PreparedPatterns, LiteralScanner | None]:
         """Return what is kept of the patterns, or else prepare them, and keep it."""
         if self._kept is None:
             return prepare(patterns)

@@ -33,8 +33,8 @@ class PreparedPatterns(msgspec.Struct, frozen=True, array_like=True):
 _DECODER: Final = msgspec.msgpack.Decoder(PreparedPatterns)
 
 
-def prepare(patterns: Sequence[Pattern]) -> tuple[PreparedPatterns, LiteralScanner]:
-    """Choose literals, and compile them.
+def prepare(patterns: Sequence[Pattern]) -> tuple[PreparedPatterns, LiteralScanner | None]:
+    """Choose literals, and compile them; there is no scanner if there is no literal.
 
     Raises:
         PluginError: Vectorscan does not work here.
@@ -47,6 +47,8 @@ def prepare(patterns: Sequence[Pattern]) -> tuple[PreparedPatterns, LiteralScann
         else:
             literal_of.append(numbers.setdefault(literal, len(numbers)))
     literals = list(numbers)
+    if not literals:
+        return PreparedPatterns(0, literal_of, b""), None
     database = compile_literals(literals)
     scanner = LiteralScanner(database)
     overlooked = scanner.overlooked(literals)
@@ -55,8 +57,8 @@ def prepare(patterns: Sequence[Pattern]) -> tuple[PreparedPatterns, LiteralScann
     return PreparedPatterns(len(literals), literal_of, database), scanner
 
 
-def restored(content: bytes, size: int) -> tuple[PreparedPatterns, LiteralScanner]:
-    """Return what was encoded for `size` patterns.
+def restored(content: bytes, size: int) -> tuple[PreparedPatterns, LiteralScanner | None]:
+    """Return what was encoded for `size` patterns, as `prepare` returned it.
 
     Raises:
         PluginError: Vectorscan does not work here.
@@ -69,4 +71,4 @@ def restored(content: bytes, size: int) -> tuple[PreparedPatterns, LiteralScanne
     numbers = {number for number in prepared.literal_of if number is not None}
     if len(prepared.literal_of) != size or not numbers <= set(range(prepared.literals)):
         raise ValueError("a kept database belongs to other patterns")
-    return prepared, LiteralScanner(prepared.database)
+    return prepared, LiteralScanner(prepared.database) if prepared.literals else None
