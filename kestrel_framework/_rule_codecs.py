@@ -172,6 +172,21 @@ def _part(kinds: frozenset[type]) -> _Codec:
     return _Codec(write, Count, refer, has_parts=True)
 
 
+def _parts(kinds: frozenset[type]) -> _Codec:
+    """Return the codec of tuples of parts."""
+    each = _tuple(_part(kinds))
+
+    def refer(numbers: tuple[int, ...], parts: Sequence[object], used: list[int]) -> object:
+        found = tuple([parts[number] for number in numbers])
+        if not kinds.issuperset(map(type, found)):
+            wrong = next(part for part in found if type(part) not in kinds)
+            raise WrongError(f"a {type(wrong).__name__} cannot stand there")
+        used += numbers
+        return found
+
+    return attrs.evolve(each, refer=refer)
+
+
 def _part_or_integer(kinds: frozenset[type]) -> _Codec:
     """Return the codec of what is a part, or an integer: that one stands in a list of one."""
     part, integer = _part(kinds), _plain(int)
@@ -245,7 +260,8 @@ def _codec(hint: Any) -> _Codec:
     """Return the codec for an attribute of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple:
-        return _tuple(_codec(arguments[0]))
+        kinds = frozenset(get_args(arguments[0]) or (arguments[0],))
+        return _parts(kinds) if kinds.issubset(_PARTS) else _tuple(_codec(arguments[0]))
     if origin is frozenset:
         return _set(_codec(arguments[0]))
     if origin is Mapping:

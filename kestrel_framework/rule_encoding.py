@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast, get_args
 
-import attrs
 import msgspec
 from msgspec.structs import astuple
 
@@ -137,30 +136,31 @@ def decode_parts(data: bytes) -> tuple[RuleBody | Pipe, ...]:
 # --- whole documents -------------------------------------------------------------------
 
 
-@attrs.frozen
-class _Size:
-    """How large a part is: its levels, and how many parts it is made of."""
+class _Sizes:
+    """How large the parts of one document are: their levels, and how many parts are in them."""
 
-    depth: int
-    nodes: int
+    def __init__(self) -> None:
+        self._depths: list[int] = []
+        self._nodes: list[int] = []
 
-    @classmethod
-    def around(cls, shape: Shape, inner: Sequence[_Size]) -> _Size:
-        """Return the size of a part with others inside.
+    def add(self, shape: Shape, inner: Sequence[int]) -> None:
+        """Add the next part, which has the parts of these numbers inside.
 
         Raises:
             WrongError: it is too large.
         """
-        depth = 1 + max([size.depth for size in inner])
-        nodes = 1 + sum([size.nodes for size in inner])
-        if shape.is_node and depth > MAX_DEPTH:
-            raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
-        if shape.is_node and nodes > MAX_NODES:
-            raise WrongError(f"it has more than {MAX_NODES:,} nodes")
-        return cls(depth, nodes)
+        depth = nodes = 1
+        if inner:
+            depth += max([self._depths[number] for number in inner])
+            nodes += sum([self._nodes[number] for number in inner])
+            if shape.is_node and depth > MAX_DEPTH:
+                raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
+            if shape.is_node and nodes > MAX_NODES:
+                raise WrongError(f"it has more than {MAX_NODES:,} nodes")
+        self._depths.append(depth)
+        self._nodes.append(nodes)
 
 
-_SMALLEST: Final = _Size(1, 1)
 _RECORD: Final = msgspec.msgpack.Encoder()
 
 
@@ -170,7 +170,7 @@ class _Writer:
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
         self._records: dict[bytes, int] = {}
-        self._sizes: list[_Size] = []
+        self._sizes = _Sizes()
 
     def document(self, root: object) -> bytes:
         try:
@@ -206,17 +206,15 @@ class _Writer:
 
     def _add(self, part: object, inner: Sequence[object]) -> int:
         shape = shape_of(part)
-        size = _SMALLEST
-        if inner:
-            size = _Size.around(shape, [self._sizes[self._numbers[id(each)]] for each in inner])
         values = [getattr(part, name) for name in shape.names]
         while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
             values.pop()
         raws = [write(value, self) for write, value in zip(shape.writers, values, strict=False)]
         record = _RECORD.encode([shape.kind.__name__, *raws])
-        number = self._records.setdefault(record, len(self._records))
-        if number == len(self._sizes):
-            self._sizes.append(size)
+        number = self._records.get(record)
+        if number is None:
+            number = self._records[record] = len(self._records)
+            self._sizes.add(shape, [self._numbers[id(each)] for each in inner])
         return number
 
 
@@ -233,7 +231,7 @@ class _Reader:
         if version != VERSION:
             raise ValueError(f"the rule is encoded in version {version}, not {VERSION}")
         self._parts: list[object] = []
-        self._sizes: list[_Size] = []
+        self._sizes = _Sizes()
         try:
             self._add(RECORDS.decode(records))
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -268,19 +266,18 @@ class _Reader:
         return part
 
     def _add(self, records: list[msgspec.Struct]) -> None:
-        parts, sizes = self._parts, self._sizes
+        parts = self._parts
         for record in records:
             shape = SHAPES_OF_RECORDS[type(record)]
             values = list(astuple(record))
             used: list[int] = []
             for number, refer in shape.references:
                 values[number] = refer(values[number], parts, used)
-            size = _Size.around(shape, [sizes[each] for each in used]) if used else _SMALLEST
+            self._sizes.add(shape, used)
             part = shape.kind(*values)
             if shape.check is not None and not shape.check(part):
                 raise WrongError(f"a {shape.kind.__name__} cannot be so")
             parts.append(part)
-            sizes.append(size)
 
 
 _DOCUMENT: Final = msgspec.msgpack.Decoder(tuple[str, int, msgspec.Raw, Count | list[Count]])
