@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,27 @@ def test_a_scan_finds_each_literal_once(seed: int, letters: str, longest: int, c
         scan.look(text, met)
         expected = [here for literal, here in waiting.items() if literal in text]
         assert sorted(map(id, met)) == sorted(map(id, expected))
+
+
+@pytest.mark.parametrize("length", range(1, 10))
+def test_literals_of_each_length_are_found_at_each_place(length: int) -> None:
+    chance = random.Random(length)
+    letters = [chr(code) for code in range(97, 97 + 60)]
+    waiting = {"".join(chance.choices(letters, k=length)): Waiting() for _ in range(200)}
+    scan = LiteralScan(waiting, GroupFrequencies(list(waiting)))
+    for literal, here in waiting.items():
+        for before in range(5):
+            met: list[Waiting] = []
+            scan.look("-" * before + literal + "-" * 3, met)
+            assert any(one is here for one in met)
+
+
+def test_few_wildcards_do_without_the_library_for_regexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    waiting = {literal: Waiting() for literal in ("ab", "abc", "abcd", "abcde", "a long literal")}
+    met: list[Waiting] = []
+    LiteralScan(waiting, GroupFrequencies(list(waiting))).look("xabcdx", met)
+    assert len(met) == 3
 
 
 def test_very_many_short_literals_are_found_without_a_filter() -> None:

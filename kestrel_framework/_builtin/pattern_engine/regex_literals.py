@@ -13,7 +13,7 @@ _TOKEN: Final = re.compile(
     | (?P<closing> \) )
     | (?P<alternative> \| )
     | (?P<other> [.^$] | \\[dDwWsSbBAznrtfv] | [^\x00-\x7f]
-        | \[\^?+(?:\\[^QE]|[^\\\[\]])+\] )
+        | \[\^?+(?:\\.|[^\\\[\]])+\] )
     """,
     re.VERBOSE | re.DOTALL,
 )
