@@ -33,6 +33,7 @@ _METHOD: Final = """
 - Every measurement is made in {processes} fresh processes with different hash seeds. Each makes a
   **first pass**, for which every value is new, and several **warm** ones over the same events.
   Shown are medians, and in brackets the least and the greatest.
+- What was loaded is left out of garbage collections (`gc.freeze`), as `kestrel run` does.
 - An **event that comes alone** is a batch of one event, and the time is that of the whole call;
   "cold" is a detector that has seen nothing before the first of these events, and misses of
   memos are part of it. What reading the clock takes is left out.

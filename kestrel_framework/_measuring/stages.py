@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -110,6 +111,7 @@ def profile_stages(
     engine = pattern_engine or NativePatternEngine()
     stages = _Stages(rules, schema, settings, engine)
     detector = Detector(rules, schema=schema, settings=settings, pattern_engine=engine)
+    gc.freeze()
     first = _one_pass(stages, detector, batches)
     after_first = stages.matcher.statistics
     slow_events = stages.event_matcher.slow_events

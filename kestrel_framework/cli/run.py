@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import select
 import threading
@@ -140,6 +141,7 @@ def command(
             _refuse_overwriting(stats_file, inputs)
             stats = stack.enter_context(_stats_output(stats_file))
         engine = Engine.build(configuration)
+        gc.freeze()  # collections need not look at the rules, which stay
         if not _report_rules(engine.load_report, configuration):
             return ExitCode.NOT_FINE
         stopping.pass_on_to(engine.stop)
