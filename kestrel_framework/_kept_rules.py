@@ -110,11 +110,13 @@ class KeptPack:
         if len(content) + _DIGEST_BYTES <= MAX_FILE_BYTES:
             with contextlib.suppress(OSError):
                 _make_room(self._path.parent, len(content))
-                _write(self._path, _digest(self._key, content) + content)
+                _write(self._path, _digest(self._key, content), content)
 
 
-def _digest(key: bytes, content: bytes) -> bytes:
-    return hashlib.sha256(key + content).digest()
+def _digest(key: bytes, content: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(key)
+    digest.update(content)
+    return digest.digest()
 
 
 def _read(path: Path, key: bytes) -> KeptDocument | None:
@@ -125,13 +127,13 @@ def _read(path: Path, key: bytes) -> KeptDocument | None:
             status = os.fstat(descriptor)
             if not _is_private(status):
                 return None
-            content = file.read(MAX_FILE_BYTES + 1)
+            whole = memoryview(file.read(status.st_size))
         if time.time() - status.st_mtime > _WEEK:
             os.utime(path)
     except OSError:
         return None
-    digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    if digest != _digest(key, content):
+    content = whole[_DIGEST_BYTES:]
+    if whole[:_DIGEST_BYTES] != _digest(key, content):
         return None
     try:
         return decode_kept(content)
@@ -149,12 +151,12 @@ def _is_private(status: os.stat_result) -> bool:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, *contents: bytes) -> None:
     """Replace the file at once: whoever reads it has the old content or the new."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(contents)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -166,7 +166,7 @@ def encode_kept(document: KeptDocument) -> bytes:
     return data or _Writer().document(KeptDocument({}, ()))
 
 
-def decode_kept(data: bytes) -> KeptDocument:
+def decode_kept(data: bytes | memoryview) -> KeptDocument:
     """Return the document that `encode_kept` made `data` of.
 
     Raises:

@@ -15,7 +15,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final, Protocol, Self, TypeAlias
+from typing import BinaryIO, Final, Protocol, Self, TypeAlias
 
 import attrs
 
@@ -234,7 +234,7 @@ class _Archive:
     def _read(self) -> bytes:
         try:
             with self._path.open("rb") as file:
-                content = file.read(MAX_ARCHIVE_BYTES + 1)
+                content = _read_at_most(file, MAX_ARCHIVE_BYTES + 1)
         except OSError as error:
             self._refuse_whole(error)
             return b""
@@ -339,12 +339,21 @@ def _read_file(path: Path, label: str) -> RuleFile:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _problem(label, "is no plain file")
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = _read_at_most(file, MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise _problem(label, f"cannot be read: {_reason(error)}") from error
     if len(content) > MAX_FILE_BYTES:
         raise _problem(label, f"is larger than {MAX_FILE_BYTES} bytes")
     return RuleFile(label, content)
+
+
+def _read_at_most(file: BinaryIO, limit: int) -> bytes:
+    """Return the content up to a limit, without asking for memory that is not needed."""
+    size = os.fstat(file.fileno()).st_size
+    content = file.read(min(size + 1, limit))
+    if len(content) > size:  # it grows, or does not know its size
+        content += file.read(limit - len(content))
+    return content
 
 
 def _sort_key(name: str) -> tuple[str, ...]:

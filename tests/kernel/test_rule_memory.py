@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from rule_archives import archive
 
 from kestrel_framework.errors import RuleError, Severity, SourceLocation
 from kestrel_framework.interfaces import RuleFile
@@ -67,3 +69,17 @@ def test_a_fault_of_a_compiler_keeps_its_frames_for_its_author(tmp_path: Path) -
     assert error.severity is Severity.CRITICAL
     assert error.__cause__ is not None
     assert error.__cause__.__traceback__ is not None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_reading_small_files_asks_for_little_memory(tmp_path: Path, packed: bool) -> None:
+    (tmp_path / "a.names").write_text("x")
+    content = [("a.names", b"x")]
+    path = archive(tmp_path / "a.tar.gz", content) if packed else tmp_path / "a.names"
+    compiler = RefusingCompiler(lambda: RuleError("no"))
+    load_rules(path, compilers=[compiler])
+    tracemalloc.start()
+    load_rules(path, compilers=[compiler])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**20
