@@ -5,13 +5,12 @@ Nothing here depends on the batches before, so that several processes can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from kestrel_framework._pipeline.event_decoder import (
     DecodedBatch,
     EventDecoder,
-    View,
 )
 from kestrel_framework._pipeline.flow import Match, MatchedBatch, Target
 from kestrel_framework._pipeline.rule_matcher import (
@@ -61,7 +60,7 @@ class EventMatcher:
         self._matcher = RuleMatcher(
             targets, settings.category_field, schema, views, patterns, limits
         )
-        self._read_processes = _reader_of_all([self._decoder.reader(path) for path in paths])
+        self._read_processes = self._decoder.reader_of_all(paths) if paths else None
 
     @property
     def decoder(self) -> EventDecoder:
@@ -112,18 +111,14 @@ class EventMatcher:
         verdict_of = matcher.verdict
         for index, view in enumerate(decoded.views):
             verdict = verdict_of(view)
-            if verdict.targets or verdict.residuals:
+            if verdict.residuals:
                 place = decoded.places[index]
                 event = ReadEvent(view, partial(self._decoder.document, batch, place, view))
                 targets = matcher.targets(verdict, event)
                 if targets:
                     matches.append(Match(index, targets, event.read_document))
+            elif verdict.targets:
+                place = decoded.places[index]
+                read = partial(self._decoder.document, batch, place, view)
+                matches.append(Match(index, verdict.targets, read))
         return matches
-
-
-def _reader_of_all(
-    readers: Sequence[Callable[[View], object]],
-) -> Callable[[View], tuple[object, ...]] | None:
-    if not readers:
-        return None
-    return lambda view: tuple([read(view) for read in readers])

@@ -63,7 +63,7 @@ class Row:
         return Event(identity, self.timestamp, self.document, self.tiebreaker)
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Match:
     """An event that satisfies targets.
 
@@ -74,7 +74,7 @@ class Match:
     """
 
     index: int
-    targets: list[int]
+    targets: Sequence[int]
     read_document: Callable[[], Document]
 
 
@@ -162,7 +162,7 @@ class Candidate:
     """
 
     row: Row
-    targets: list[int]
+    targets: Sequence[int]
     lineage: frozenset[Lineage] = frozenset()
     index: int = 0
 

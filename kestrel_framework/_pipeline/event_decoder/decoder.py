@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -106,6 +107,13 @@ class EventDecoder:
         if path in self.types.paths:
             return self.types.reader(path)
         return lambda view: msgspec.UNSET
+
+    def reader_of_all(self, paths: Sequence[str]) -> Callable[[View], tuple[object, ...]]:
+        """Return what reads several paths from a view; at least one."""
+        if len(paths) > 1 and self.types.paths.issuperset(paths):
+            return operator.attrgetter(*map(self.types.attribute, paths))
+        readers = [self.reader(path) for path in paths]
+        return lambda view: tuple([read(view) for read in readers])
 
     def document(self, batch: EventBatch, place: int, view: View | None = None) -> Document:
         """Return the whole event at a place of a batch, of which there is a view.
@@ -233,10 +241,7 @@ def _is_plain(document: object) -> bool:
     """Say whether the objects in a document are dictionaries, of which a view can be made."""
     if type(document) is not dict or not _PLAIN_TYPES.issuperset(map(type, document.values())):
         return False
-    for value in document.values():
-        if type(value) is dict and not _is_plain(value):
-            return False
-    return True
+    return all([_is_plain(value) for value in document.values() if type(value) is dict])
 
 
 def _ignore(cause: str, message: str) -> None:

@@ -6,6 +6,6 @@ from kestrel_framework._pipeline.rule_matcher.matcher import (
     paths_read,
 )
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits
-from kestrel_framework._pipeline.rule_matcher.residuals import ReadEvent
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 
 __all__ = ["MatcherLimits", "MatcherStatistics", "ReadEvent", "RuleMatcher", "paths_read"]

@@ -21,13 +21,17 @@ from kestrel_framework.predicate import (
     And,
     AnyElement,
     Call,
+    Comparison,
     Constant,
+    Element,
     ElementCount,
     Field,
+    IsNull,
     Node,
     Not,
     Or,
     Predicate,
+    TextTest,
     Truth,
     all_of,
     any_of,
@@ -74,7 +78,25 @@ def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
             return all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
         case _:
-            return negation(predicate) if negated else predicate
+            missing = [IsNull(field) for field in _needed_fields(predicate)]
+            if negated:
+                return any_of([*missing, negation(predicate)])
+            return all_of([*map(negation, missing), predicate])
+
+
+def _needed_fields(leaf: Predicate) -> list[Field]:
+    """Return the fields without which a dear leaf cannot hold, which the index can tell."""
+    fields: list[Field | Element]
+    match leaf:
+        case AnyElement():
+            fields = [leaf.array]
+        case Comparison(_, Field() as left, Field() as right):
+            fields = [left, right]
+        case TextTest(_, Field() as value, Field() as part):
+            fields = [value, part]
+        case _:
+            return []
+    return [attrs.evolve(field, whole=False) for field in fields if isinstance(field, Field)]
 
 
 class _Builder:

@@ -13,9 +13,10 @@ Nodes are made when an event first needs them, like the states of a lazily built
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -29,7 +30,8 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     size_of,
 )
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
-from kestrel_framework._pipeline.rule_matcher.residuals import EventTest
+from kestrel_framework._pipeline.rule_matcher.residuals import EventTest, Residuals
+from kestrel_framework.predicate import ALWAYS, NEVER, Predicate
 
 _LARGEST_GROUP: Final = 16
 _MOST_EDGES: Final = 4096
@@ -47,12 +49,12 @@ class IndexedClause:
     Attributes:
         target: The number of the target that holds where the clause does.
         fields: Which fields it has conditions on, by their numbers; a mask.
-        residual: What remains to be tested when all these hold, or None.
+        residual: What remains to be decided when all these hold; `ALWAYS` if nothing.
     """
 
     target: int
     fields: int
-    residual: EventTest | None
+    residual: Predicate
 
 
 @attrs.frozen
@@ -81,8 +83,12 @@ class _Edges(dict[object, "Node"]):
         return self._follow(key)
 
 
+_Pending: TypeAlias = tuple[tuple[int, Predicate], ...]
+"""What is left of the residuals of targets."""
+
+
 class Node:
-    """A set of live clauses.
+    """A set of live clauses; where all their conditions hold, what is left of their residuals.
 
     Attributes:
         read: Reads the fields to look at from a view; None at the end of a path.
@@ -91,10 +97,22 @@ class Node:
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
         examined: The fields that were looked at before; a mask.
+        sure: Where all conditions hold: the targets that hold; ascending.
+        pending: Where all conditions hold: what is left of residuals; else None.
         fields: The numbers of the fields to look at.
     """
 
-    __slots__ = ("examined", "fields", "live", "memo", "next", "read", "verdict")
+    __slots__ = (
+        "examined",
+        "fields",
+        "live",
+        "memo",
+        "next",
+        "pending",
+        "read",
+        "sure",
+        "verdict",
+    )
 
     def __init__(self, live: int, examined: int) -> None:
         self.live = live
@@ -103,6 +121,8 @@ class Node:
         self.read: RawReader | None = None
         self.memo: FieldMemo | None = None
         self.next: dict[object, Node] = {}
+        self.sure: tuple[int, ...] = ()
+        self.pending: _Pending | None = None
         self.verdict = Verdict()
 
 
@@ -113,6 +133,7 @@ class DecisionGraph:
         fields: The engines; their places are their numbers.
         names: The attribute path of each of these fields in a view.
         clauses: All clauses; their places are their numbers.
+        residuals: Decides what these clauses leave.
         budget: What nodes count against.
 
     Attributes:
@@ -125,26 +146,47 @@ class DecisionGraph:
         fields: Sequence[FieldEngine],
         names: Sequence[str],
         clauses: Sequence[IndexedClause],
+        residuals: Residuals,
         budget: MemoBudget,
     ) -> None:
         self.fields = fields
         self._names = names
         self._clauses = clauses
         self._budget = budget
+        self._residuals = residuals
         self._nodes: dict[tuple[int, int], Node] = {}
+        self._residual_nodes: dict[tuple[int, tuple[int, ...], _Pending], Node] = {}
         self.nodes_made = 0
         self.root = self._node((1 << len(clauses)) - 1, 0)
         budget.share(self._forget)
 
     def followed(self, node: Node, raws: object) -> Node:
         """Return where an event goes from `node` that has `raws` there, whatever that is."""
-        live, examined = node.live, node.examined
         values = (raws,) if len(node.fields) == 1 else raws
         assert isinstance(values, tuple)
-        for field, raw in zip(node.fields, values, strict=True):
-            live &= self.fields[field].state_of(raw).allowed
-            examined |= 1 << field
-        return self._node(live, examined)
+        return self._after(
+            node,
+            [
+                self.fields[field].state_of(raw)
+                for field, raw in zip(node.fields, values, strict=True)
+            ],
+        )
+
+    def _after(self, node: Node, states: Sequence[FieldState]) -> Node:
+        """Return where an event goes from `node` whose fields have these states."""
+        if node.pending is None:
+            live, examined = node.live, node.examined
+            for field, state in zip(node.fields, states, strict=True):
+                live &= state.allowed
+                examined |= 1 << field
+            return self._node(live, examined)
+        left = node.pending
+        for field, state in zip(node.fields, states, strict=True):
+            left = tuple(
+                (target, self._residuals.decided(residual, field, state.leaves))
+                for target, residual in left
+            )
+        return self._settled(node.live, node.sure, left)
 
     def _follow_values(self, node: Node, raws: object) -> Node:
         after = self.followed(node, raws)
@@ -164,7 +206,7 @@ class DecisionGraph:
 
     def _follow_state(self, node: Node, state: object) -> Node:
         assert isinstance(state, FieldState)
-        after = self._node(node.live & state.allowed, node.examined | 1 << node.fields[0])
+        after = self._after(node, [state])
         self._budget.take(_EDGE_SIZE)
         node.next[state] = after
         return after
@@ -176,15 +218,55 @@ class DecisionGraph:
         key = live, examined & relevant
         node = self._nodes.get(key)
         if node is None:
+            fields = self._next_fields(live, relevant & ~examined)
+            if not fields:
+                left = [(clause.target, clause.residual) for clause in self._of(live)]
+                return self._settled(live, (), left)
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
             node = self._nodes[key] = Node(live, examined)
-            fields = self._next_fields(live, relevant & ~examined)
+            self._look_at(node, fields)
+        return node
+
+    def _of(self, live: int) -> Iterator[IndexedClause]:
+        return (self._clauses[number] for number in bits(live))
+
+    def _settled(
+        self, live: int, sure: tuple[int, ...], left: Sequence[tuple[int, Predicate]]
+    ) -> Node:
+        """Return the node for targets that hold, and what is left of the residuals of others."""
+        held = {*sure, *(target for target, residual in left if residual == ALWAYS)}
+        targets = tuple(sorted(held))
+        pending = tuple(
+            dict.fromkeys(
+                (target, residual)
+                for target, residual in left
+                if residual != NEVER and target not in held
+            )
+        )
+        key = live, targets, pending
+        node = self._residual_nodes.get(key)
+        if node is None:
+            self._budget.take(_NODE_SIZE)
+            self.nodes_made += 1
+            node = self._residual_nodes[key] = Node(live, 0)
+            node.sure, node.pending = targets, pending
+            fields = self._fields_of(pending)
             if fields:
                 self._look_at(node, fields)
             else:
-                node.verdict = self._verdict(live)
+                tests = [(target, self._residuals.test(residual)) for target, residual in pending]
+                node.verdict = Verdict(targets, tuple(tests))
         return node
+
+    def _fields_of(self, pending: _Pending) -> tuple[int, ...]:
+        """Return the fields to look at next that residuals ask for, the most wanted first."""
+        wanted = Counter(
+            field for _, residual in pending for field in self._residuals.fields_of(residual)
+        )
+        ordered = sorted(wanted, key=lambda field: (-wanted[field], field))
+        group = [field for field in ordered if self.fields[field].is_categorical]
+        return tuple(group[:_LARGEST_GROUP] or ordered[:1])
 
     def _look_at(self, node: Node, fields: tuple[int, ...]) -> None:
         node.fields = fields
@@ -235,16 +317,7 @@ class DecisionGraph:
             return tuple(group[:_LARGEST_GROUP])
         return () if alone is None else (alone,)
 
-    def _verdict(self, live: int) -> Verdict:
-        clauses = [self._clauses[number] for number in bits(live)]
-        sure = {clause.target for clause in clauses if clause.residual is None}
-        residuals = [
-            (clause.target, clause.residual)
-            for clause in clauses
-            if clause.residual is not None and clause.target not in sure
-        ]
-        return Verdict(tuple(sorted(sure)), tuple(residuals))
-
     def _forget(self) -> None:
         self._nodes.clear()
+        self._residual_nodes.clear()
         self.root.next.clear()

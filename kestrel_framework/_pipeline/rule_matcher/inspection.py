@@ -18,8 +18,8 @@ from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher.clauses import Clause
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, bits, leaves_of
 from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher, clauses_of_target
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.residual_kinds import ResidualKind, residual_kinds
-from kestrel_framework._pipeline.rule_matcher.residuals import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType
 from kestrel_framework.event import Document
 from kestrel_framework.interpreter import holds, split_path
@@ -30,6 +30,8 @@ from kestrel_framework.predicate import (
     ComparisonOperator,
     IsNull,
     Membership,
+    Not,
+    Predicate,
 )
 
 KINDS_OF_EVENTS: Final = frozenset(
@@ -116,6 +118,7 @@ class Look:
         satisfied: The elementary conditions that it satisfies, of those that live clauses ask for.
         before: The clauses that were possible, by their numbers.
         after: Those that still are.
+        for_residuals: Whether it was looked at for the residuals of the clauses that are left.
     """
 
     node: int
@@ -124,6 +127,7 @@ class Look:
     satisfied: tuple[Leaf, ...]
     before: tuple[int, ...]
     after: tuple[int, ...]
+    for_residuals: bool
 
 
 @attrs.frozen
@@ -133,11 +137,13 @@ class EventPath:
     Attributes:
         looks: Its nodes.
         residuals: The clauses that were left and have a residual, and whether it holds.
+        tested: The targets that had something left to be tested on the whole event.
         targets: The targets that hold; ascending.
     """
 
     looks: tuple[Look, ...]
     residuals: tuple[tuple[InspectedClause, bool], ...]
+    tested: frozenset[int]
     targets: tuple[int, ...]
 
 
@@ -222,9 +228,10 @@ class MatcherInspection:
             values = found if len(node.fields) > 1 else (found,)
             assert isinstance(values, tuple)
             live = node.live
+            pending = None if node.pending is None else [left for _, left in node.pending]
             for field_number, raw in zip(node.fields, values, strict=True):
                 field = self._graph.fields[field_number]
-                looks.append(_look(number, field, raw, live))
+                looks.append(_look(number, field, raw, live, pending))
                 live &= field.state_of(raw).allowed
             node = self._graph.followed(node, found)
         residuals = [
@@ -233,12 +240,22 @@ class MatcherInspection:
             if clause.clause.residual != ALWAYS
         ]
         targets = self._matcher.targets(self._matcher.verdict(event.view), event)
-        return EventPath(tuple(looks), tuple(residuals), tuple(targets))
+        tested = frozenset(target for target, _ in node.pending or ())
+        return EventPath(tuple(looks), tuple(residuals), tested, tuple(targets))
 
     def _dearness(self, clause: Clause) -> Dearness:
-        if clause.conditions.keys() - KINDS_OF_EVENTS - {self._category_field}:
-            return Dearness.EXCLUSIONS
-        return Dearness.NOTHING if clause.residual == ALWAYS else Dearness.RESIDUAL
+        others = [
+            condition
+            for path, condition in clause.conditions.items()
+            if path not in KINDS_OF_EVENTS and path != self._category_field
+        ]
+        if clause.residual != ALWAYS and all(map(_asks_for_presence, others)):
+            return Dearness.RESIDUAL
+        return Dearness.EXCLUSIONS if others else Dearness.NOTHING
+
+
+def _asks_for_presence(condition: Predicate) -> bool:
+    return isinstance(condition, Not) and isinstance(condition.term, IsNull)
 
 
 def _nested(path: str, value: object) -> Document:
@@ -253,11 +270,24 @@ def _same(document: Document) -> Document:
     return document
 
 
-def _look(node: int, field: FieldEngine, raw: object, live: int) -> Look:
+def _look(
+    node: int, field: FieldEngine, raw: object, live: int, pending: Sequence[Predicate] | None
+) -> Look:
     state = field.state_of(raw)
-    after = live & state.allowed
-    satisfied = _satisfied(field, state.leaves, live)
-    return Look(node, field.path, raw, satisfied, tuple(bits(live)), tuple(bits(after)))
+    if pending is None:
+        conditions = [of_field for of_field, clauses in field.conditions if clauses & live]
+        asked = {leaf for of_field in conditions for one in of_field for leaf in leaves_of(one)}
+        after = live & state.allowed
+    else:
+        asked = {leaf for left in pending for leaf in leaves_of(left)}
+        after = live
+    satisfied = tuple(
+        leaf
+        for number, leaf in enumerate(field.leaves)
+        if state.leaves >> number & 1 and leaf in asked
+    )
+    before_and_after = tuple(bits(live)), tuple(bits(after))
+    return Look(node, field.path, raw, satisfied, *before_and_after, pending is not None)
 
 
 def _overview(field: FieldEngine) -> FieldOverview:
@@ -287,16 +317,3 @@ def _kind(leaf: Leaf) -> ConditionKind:
             return ConditionKind.ORDER
         case _:
             return ConditionKind.PATTERN
-
-
-def _satisfied(field: FieldEngine, leaves: int, live: int) -> tuple[Leaf, ...]:
-    """Return the leaves that hold, of those that live clauses ask for."""
-    asked = {
-        leaf
-        for conditions, clauses in field.conditions
-        if clauses & live
-        for condition in conditions
-        for leaf in leaves_of(condition)
-    }
-    numbered = enumerate(field.leaves)
-    return tuple(leaf for number, leaf in numbered if leaves >> number & 1 and leaf in asked)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
 
-from kestrel_framework._pipeline.event_decoder import RawReader, View, ViewTypes
+from kestrel_framework._pipeline.event_decoder import View, ViewTypes
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.over_approximation import decided_by_event
 from kestrel_framework._pipeline.rule_matcher.clauses import Clause, clauses_of
@@ -18,10 +18,11 @@ from kestrel_framework._pipeline.rule_matcher.decision_graph import (
 )
 from kestrel_framework._pipeline.rule_matcher.field_engine import Condition, FieldEngine
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits, MemoBudget
-from kestrel_framework._pipeline.rule_matcher.residuals import EventTest, ReadEvent, ResidualTests
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
+from kestrel_framework._pipeline.rule_matcher.residuals import Residuals
 from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
 from kestrel_framework.interfaces import PatternEngine
-from kestrel_framework.predicate import ALWAYS, AnyElement, ElementCount, Field, IsNull, Predicate
+from kestrel_framework.predicate import AnyElement, ElementCount, Field, IsNull
 from kestrel_framework.predicate_traversal import walk
 from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import FieldType, SchemaRegistry
@@ -136,8 +137,6 @@ class RuleMatcher:
 
     def targets(self, verdict: Verdict, event: ReadEvent) -> list[int]:
         """Return the targets that hold for an event, ascending."""
-        if not verdict.residuals:
-            return list(verdict.targets)
         found = set(verdict.targets)
         for target, test in verdict.residuals:
             if target not in found:
@@ -168,10 +167,11 @@ class _IndexBuilder:
         self._is_indexed: Callable[[str], bool] = views.paths.__contains__
         paths = sorted(views.paths)
         self.engines = {path: FieldEngine(path, schema.with_ancestors, budget) for path in paths}
-        self._readers: Mapping[str, RawReader] = {path: views.reader(path) for path in paths}
         self._attributes = [views.attribute(path) for path in paths]
         self._numbers = {path: number for number, path in enumerate(paths)}
-        self._residuals = ResidualTests(self.engines, self._readers)
+        self._residuals = Residuals(
+            self.engines, self._numbers, {path: views.reader(path) for path in paths}
+        )
         self._clauses: list[IndexedClause] = []
 
     def add(self, number: int, target: Target) -> None:
@@ -191,10 +191,8 @@ class _IndexBuilder:
         for path, required in conditions.items():
             self.engines[path].add(required, bit)
             fields |= 1 << self._numbers[path]
-        self._clauses.append(IndexedClause(target, fields, self._test(clause.residual)))
-
-    def _test(self, residual: Predicate) -> EventTest | None:
-        return None if residual == ALWAYS else self._residuals.test(residual)
+        self._residuals.add(clause.residual)
+        self._clauses.append(IndexedClause(target, fields, clause.residual))
 
     def graph(self, patterns: PatternEngine) -> DecisionGraph:
         """Compile the engines, and return the graph over all clauses."""
@@ -205,5 +203,6 @@ class _IndexBuilder:
             tuple(self.engines.values()),
             tuple(self._attributes),
             self._clauses,
+            self._residuals,
             self._budget,
         )

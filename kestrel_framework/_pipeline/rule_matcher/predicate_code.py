@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.rule_matcher import leaf_tests, row_cells
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.row_cells import CellForm, Cells, CellTable
-from kestrel_framework.event import Document
 from kestrel_framework.interpreter import (
     calculated,
     called,
@@ -62,8 +62,8 @@ from kestrel_framework.values import (
     scalar,
 )
 
-RowTest: TypeAlias = Callable[[Cells, Document], bool]
-"""Whether a predicate holds for a row, given its cells and its document."""
+RowTest: TypeAlias = Callable[[Cells, ReadEvent], bool]
+"""Whether a predicate holds for an event, given its cells."""
 
 _DEEPEST_EXPRESSION: Final = 10
 """Where a tree nests deeper, a function of its own goes on: Python's parser has a limit."""
@@ -203,7 +203,7 @@ class PredicateCode:
     def _leaf(self, leaf: Predicate, scope: _Scope, depth: int) -> str:
         if any(_needs_interpreter(node) for node in walk(leaf)):
             bound = ", ".join(f"{self._constant(known)}: {code}" for known, code in scope)
-            return f"interpret({self._constant(leaf)}, d, (), {{{bound}}})"
+            return f"interpret({self._constant(leaf)}, d.read_document(), (), {{{bound}}})"
         match leaf:
             case Comparison():
                 return self._comparison(leaf, scope, depth)
@@ -336,7 +336,7 @@ class PredicateCode:
     def _root(self, field: Field | StepField | Element, scope: _Scope) -> str:
         if isinstance(field, Element):
             return dict(scope).get(field.variable, "None")
-        return "d"
+        return "d.read_document()"
 
     def _test(self, test: TextTester, *described: object) -> str:
         """Return the name of a compiled test, which is shown as what it was compiled from."""

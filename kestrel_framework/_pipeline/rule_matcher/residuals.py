@@ -1,119 +1,138 @@
-"""What of a clause reads several fields, or is dear: tested once all else of the clause holds."""
+"""What of a clause reads several fields, or is dear: decided once all else of the clause holds.
+
+What a residual asks of single fields is decided by their engines, field by field: each
+answer makes the residual shorter. What is left then is tested on the document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-from kestrel_framework._pipeline.event_decoder import RawReader, View
+from kestrel_framework._pipeline.event_decoder import RawReader
 from kestrel_framework._pipeline.rule_matcher.clauses import path_of
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, Truth
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.row_cells import CellTable
-from kestrel_framework.event import Document
-from kestrel_framework.predicate import And, Constant, Not, Or, Predicate
-
-
-class ReadEvent:
-    """An event as residuals read it: the view, and the document if they ask for it.
-
-    Args:
-        view: The fields.
-        decode: Returns the document.
-    """
-
-    __slots__ = ("_decode", "_document", "view")
-
-    def __init__(self, view: View, decode: Callable[[], Document]) -> None:
-        self.view = view
-        self._decode = decode
-        self._document: Document | None = None
-
-    def read_document(self) -> Document:
-        """Return the whole event; decoded once, when first asked for."""
-        if self._document is None:
-            self._document = self._decode()
-        return self._document
-
+from kestrel_framework.predicate import (
+    ALWAYS,
+    NEVER,
+    And,
+    Not,
+    Or,
+    Predicate,
+    all_of,
+    any_of,
+    negation,
+)
 
 EventTest: TypeAlias = Callable[[ReadEvent], bool]
 """Whether a predicate holds for an event."""
 
 
-class ResidualTests:
-    """Makes the tests of residuals, which share what the engines of the fields know.
+class Residuals:
+    """Knows which parts of residuals the engines of fields decide.
 
     Args:
         engines: By path; they are not compiled yet.
-        readers: What reads these paths from a view.
+        numbers: The numbers of these paths.
+        raw_readers: What reads these paths from a view.
     """
 
     def __init__(
-        self, engines: Mapping[str, FieldEngine], readers: Mapping[str, RawReader]
+        self,
+        engines: Mapping[str, FieldEngine],
+        numbers: Mapping[str, int],
+        raw_readers: Mapping[str, RawReader],
     ) -> None:
         self._engines = engines
-        self._readers = readers
-        self._known: dict[Predicate, EventTest] = {}
+        self._raw_readers = raw_readers
+        self._numbers = numbers
+        self._conditions: dict[Predicate, tuple[int, Truth]] = {}
+        self._tests: dict[Predicate, EventTest] = {}
 
-    def test(self, predicate: Predicate) -> EventTest:
-        """Return the test of a predicate, which is new or known."""
-        known = self._known.get(predicate)
-        if known is None:
-            known = self._known[predicate] = self._made(predicate)
-        return known
-
-    def _made(self, predicate: Predicate) -> EventTest:
+    def add(self, predicate: Predicate) -> None:
+        """Tell the engines what a residual asks of single fields. Before they are compiled."""
+        if predicate in self._conditions:
+            return
         path = path_of(predicate, self._engines.__contains__)
         if path is not None:
-            return self._field_test(path, predicate)
+            truth = self._engines[path].truth(predicate)
+            self._conditions[predicate] = (self._numbers[path], truth)
+        else:
+            for term in _terms(predicate):
+                self.add(term)
+
+    def fields_of(self, predicate: Predicate) -> Iterator[int]:
+        """Yield the number of the field of each condition on a single field, as often as it is."""
+        condition = self._conditions.get(predicate)
+        if condition is not None:
+            yield condition[0]
+        else:
+            for term in _terms(predicate):
+                yield from self.fields_of(term)
+
+    def decided(self, predicate: Predicate, field: int, leaves: int) -> Predicate:
+        """Return what is left of a residual, given the leaves that hold of a field."""
+        condition = self._conditions.get(predicate)
+        if condition is not None:
+            number, truth = condition
+            if number != field:
+                return predicate
+            return ALWAYS if truth(leaves) else NEVER
         match predicate:
-            case Constant():
-                return lambda event: predicate.holds
-            case Not():
-                return _negated(self.test(predicate.term))
             case And():
-                return _every([self.test(term) for term in predicate.terms])
+                return all_of(self.decided(term, field, leaves) for term in predicate.terms)
             case Or():
-                return _some([self.test(term) for term in predicate.terms])
+                return any_of(self.decided(term, field, leaves) for term in predicate.terms)
+            case Not():
+                return negation(self.decided(predicate.term, field, leaves))
             case _:
-                return _DocumentTest(predicate)
+                return predicate
 
-    def _field_test(self, path: str, condition: Predicate) -> EventTest:
-        engine, read = self._engines[path], self._readers[path]
-        state_of, truth = engine.state_of, engine.truth(condition)
-        return lambda event: truth(state_of(read(event.view)).leaves)
-
-
-def _negated(test: EventTest) -> EventTest:
-    return lambda event: not test(event)
+    def test(self, predicate: Predicate) -> EventTest:
+        """Return the test of what is left of a residual, which is new or known."""
+        known = self._tests.get(predicate)
+        if known is None:
+            known = self._tests[predicate] = EventPredicate(predicate, self._raw_readers)
+        return known
 
 
-def _every(tests: list[EventTest]) -> EventTest:
-    return lambda event: all(test(event) for test in tests)
+def _terms(predicate: Predicate) -> tuple[Predicate, ...]:
+    match predicate:
+        case And() | Or():
+            return predicate.terms
+        case Not():
+            return (predicate.term,)
+        case _:
+            return ()
 
 
-def _some(tests: list[EventTest]) -> EventTest:
-    return lambda event: any(test(event) for test in tests)
+class EventPredicate:
+    """Tests a predicate with generated code, made when an event first needs it.
 
+    Args:
+        predicate: What to test.
+        raw_readers: Reads from a view what is there at the paths that views hold.
+    """
 
-class _DocumentTest:
-    """Tests a leaf with generated code, made when an event first needs it."""
+    __slots__ = ("_cell_count", "_raw_readers", "_test", "predicate")
 
-    __slots__ = ("_cell_count", "_predicate", "_test")
-
-    def __init__(self, predicate: Predicate) -> None:
-        self._predicate = predicate
+    def __init__(self, predicate: Predicate, raw_readers: Mapping[str, RawReader]) -> None:
+        self.predicate = predicate
+        self._raw_readers = raw_readers
         self._cell_count = 0
         self._test: RowTest | None = None
 
     def __call__(self, event: ReadEvent) -> bool:
         test = self._test or self._compiled()
-        return test([None] * self._cell_count, event.read_document())
+        return test([None] * self._cell_count, event)
 
     def _compiled(self) -> RowTest:
-        cells = CellTable()
+        cells = CellTable(self._raw_readers)
         code = PredicateCode(cells)
-        name = code.add(self._predicate)
+        name = code.add(self.predicate)
         self._test = code.compiled()[name]
         self._cell_count = len(cells)
         return self._test

@@ -7,12 +7,14 @@ values of one field in one form, as a tuple.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
+import msgspec
 
-from kestrel_framework.event import Document
+from kestrel_framework._pipeline.event_decoder import RawReader
+from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework.interpreter import field_values, split_path
 from kestrel_framework.predicate import Field
 from kestrel_framework.schema import FieldType
@@ -20,9 +22,8 @@ from kestrel_framework.values import Scalar, fold_case, text_of
 
 Values: TypeAlias = Sequence[Scalar]
 Cells: TypeAlias = list[Values | None]
-CellReader: TypeAlias = Callable[[Cells, Document], Values]
+CellReader: TypeAlias = Callable[[Cells, ReadEvent], Values]
 
-_TEXT = frozenset((str,))
 _TEXT_TYPES = (FieldType.KEYWORD, FieldType.IP, FieldType.VERSION)
 _OWN_TYPES = (None, FieldType.OBJECT)
 
@@ -45,9 +46,14 @@ class Cell:
 
 
 class CellTable:
-    """Numbers the cells that the predicates of a rule set use."""
+    """Numbers the cells that some predicates use.
 
-    def __init__(self) -> None:
+    Args:
+        raw_readers: Reads from a view what is there at the paths that views hold.
+    """
+
+    def __init__(self, raw_readers: Mapping[str, RawReader]) -> None:
+        self._raw_readers = raw_readers
         self._numbers: dict[Cell, int] = {}
         self.readers: list[CellReader] = []
 
@@ -61,7 +67,10 @@ class CellTable:
         if known is not None:
             return known
         if cell.form is CellForm.VALUES:
-            return self._added(cell, lambda number: _field_reader(number, cell.field))
+            read_raw = self._raw_readers.get(field.path)
+            if read_raw is None:
+                return self._added(cell, lambda number: _document_reader(number, cell.field))
+            return self._added(cell, lambda number: _view_reader(number, cell.field, read_raw))
         source = self.number(field, CellForm.VALUES)
         convert = FORMS[cell.form]
         return self._added(
@@ -115,38 +124,30 @@ FORMS: dict[CellForm, Callable[[Values], Values]] = {
 }
 
 
-def _field_reader(number: int, field: Field) -> CellReader:
-    parts = split_path(field.path)
-    if any(isinstance(part, int) for part in parts):
-        return _interpreting_reader(number, field)
+def _view_reader(number: int, field: Field, read_raw: RawReader) -> CellReader:
     plain_text = field.type in (None, FieldType.OBJECT, FieldType.KEYWORD, FieldType.VERSION)
-    null_is_missing = field.null_value is None
+    way = split_path(field.path)
 
-    def read(cells: Cells, document: Document) -> Values:
-        value: object = document
-        for part in parts:
-            if type(value) is not dict:
-                break
-            value = value.get(part)
-        else:
-            if plain_text and type(value) is str:
-                cells[number] = result = (value,)
-                return result
-            if plain_text and type(value) is list and _TEXT.issuperset(map(type, value)):
-                cells[number] = several = tuple(value)
-                return several
-        if value is None and null_is_missing:
+    def read(cells: Cells, event: ReadEvent) -> Values:
+        raw = read_raw(event.view)
+        if plain_text and type(raw) is str:
+            cells[number] = result = (raw,)
+            return result
+        if raw is msgspec.UNSET:
             cells[number] = nothing = ()
             return nothing
+        document: object = raw
+        for part in reversed(way):
+            document = {part: document}
         cells[number] = values = tuple(field_values(field, document))
         return values
 
     return read
 
 
-def _interpreting_reader(number: int, field: Field) -> CellReader:
-    def read(cells: Cells, document: Document) -> Values:
-        cells[number] = values = tuple(field_values(field, document))
+def _document_reader(number: int, field: Field) -> CellReader:
+    def read(cells: Cells, event: ReadEvent) -> Values:
+        cells[number] = values = tuple(field_values(field, event.read_document()))
         return values
 
     return read
@@ -155,10 +156,10 @@ def _interpreting_reader(number: int, field: Field) -> CellReader:
 def _converting_reader(
     number: int, source: int, read_source: CellReader, convert: Callable[[Values], Values]
 ) -> CellReader:
-    def read(cells: Cells, document: Document) -> Values:
+    def read(cells: Cells, event: ReadEvent) -> Values:
         values = cells[source]
         if values is None:
-            values = read_source(cells, document)
+            values = read_source(cells, event)
         cells[number] = converted = convert(values)
         return converted
 
