@@ -24,8 +24,8 @@ _SHOWN_RULES: Final = 8
 _ANY: Final = "any"
 _ADVICE: Final[Mapping[Dearness, str]] = {
     Dearness.NOTHING: "ask for something that few of these events have",
-    Dearness.RESIDUAL: "ask one field for a value or a pattern besides, which is cheap to rule out",
-    Dearness.EXCLUSIONS: "say what the event must have, besides what it must not",
+    Dearness.RESIDUAL: "ask one field for a value or a pattern too, to rule out most events before",
+    Dearness.EXCLUSIONS: "say what the event must have, not only what it must not",
 }
 _ADVICE_ON_TYPE: Final = "name the type of event instead of `any`"
 
