@@ -19,7 +19,7 @@ from benchmarks.children import ChildError, measured_by, note
 from benchmarks.comparison import Comparison, UnequalCountsError, compare
 from benchmarks.loading import Loading
 from benchmarks.machine import load_average, machine
-from benchmarks.matching import Cell
+from benchmarks.matching import HYPERSCAN, NATIVE, Cell
 from benchmarks.peer import PeerMissingError
 from benchmarks.plot import svg
 from benchmarks.programs import program_run, start_up_seconds
@@ -93,6 +93,7 @@ class Run:
         load_before = load_average()
         left_out = [f"{each.title}: {each.missing}" for each in streams() if each.missing]
         cells = {each.name: self._cells(each.name) for each in streams() if not each.missing}
+        hyperscan = {name: self._hyperscan(name, known) for name, known in cells.items()}
         cold, cached = self._loading()
         note("the whole program")
         first = next(each for each in streams() if not each.missing)
@@ -112,6 +113,7 @@ class Run:
             load_after=load_average(),
             processes=self._size.processes,
             cells=cells,
+            hyperscan=hyperscan,
             cold=cold,
             cached=cached,
             runs=runs,
@@ -123,18 +125,24 @@ class Run:
         )
 
     def _cells(self, stream: str) -> dict[int, list[Cell]]:
-        size = self._size
-        options = f"--stream {stream} --events {size.events} --passes {size.passes}".split()
-        options += ["--singles", str(size.singles)]
-        cells: dict[int, list[Cell]] = {}
-        for count in size.counts:
-            for number in range(size.processes):
-                note(f"{stream}: {count or 'all'} rules, process {number + 1} of {size.processes}")
-                arguments = [*options, "--rules", str(count)]
-                environment = self._environment(number)
-                cell = measured_by("matching", arguments, Cell, environment=environment)
-                cells.setdefault(count, []).append(cell)
+        cells = {count: self._measured(stream, count, NATIVE) for count in self._size.counts}
         require_same_alerts(cells, stream)
+        return cells
+
+    def _hyperscan(self, stream: str, known: dict[int, list[Cell]]) -> list[Cell]:
+        cells = self._measured(stream, ALL_RULES, HYPERSCAN)
+        require_same_alerts({0: known[ALL_RULES], 1: cells}, f"{stream} with {HYPERSCAN}")
+        return cells
+
+    def _measured(self, stream: str, count: int, engine: str) -> list[Cell]:
+        size = self._size
+        options = f"--stream {stream} --rules {count} --engine {engine} --events {size.events}"
+        arguments = f"{options} --passes {size.passes} --singles {size.singles}".split()
+        cells = []
+        for number in range(size.processes):
+            note(f"{stream}: {count or 'all'} rules, {engine}, process {number + 1}")
+            environment = self._environment(number)
+            cells.append(measured_by("matching", arguments, Cell, environment=environment))
         return cells
 
     def _loading(self) -> tuple[list[Loading], list[Loading]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from typing import Final
 
 import attrs
 
@@ -22,8 +23,9 @@ from kestrel_framework._measuring import (
     run_passes,
     single_event_times,
 )
+from kestrel_framework.interfaces import PatternEngine
 
-PERCENTILES = ("0.5", "0.99", "0.999")
+PERCENTILES: Final = ("0.5", "0.99", "0.999")
 
 
 @attrs.frozen
@@ -61,8 +63,16 @@ class Cell:
     most_resident: int
 
 
-def measured(stream_name: str, rule_count: int, events: int, passes: int, singles: int) -> Cell:
+NATIVE: Final = "native"
+HYPERSCAN: Final = "hyperscan"
+_PROFILE_ROUNDS: Final = 2
+
+
+def measured(
+    stream_name: str, rule_count: int, events: int, passes: int, singles: int, engine_name: str
+) -> Cell:
     """Measure in this process; see `main` for the arguments."""
+    engine = _pattern_engine(engine_name)
     before_events = resident_bytes()
     lines = stream(stream_name).first(events)
     held = resident_bytes() - before_events
@@ -71,7 +81,7 @@ def measured(stream_name: str, rule_count: int, events: int, passes: int, single
     rules = first_rules(real, rule_count or len(real))
     gc.collect()
     started = time.process_time()
-    detector = Detector(rules)
+    detector = Detector(rules, pattern_engine=engine)
     build = time.process_time() - started
     outcome = run_passes(detector, batches, passes + 1)
     resident, most_resident = resident_bytes() - held, most_resident_bytes() - held
@@ -79,9 +89,9 @@ def measured(stream_name: str, rule_count: int, events: int, passes: int, single
     warm = single_event_times(detector, few)
     del detector
     gc.collect()
-    profile = profile_stages(rules, batches)
+    profile = profile_stages(rules, batches, pattern_engine=engine, rounds=_PROFILE_ROUNDS)
     gc.collect()
-    cold = single_event_times(Detector(rules), few)
+    cold = single_event_times(Detector(rules, pattern_engine=engine), few)
     return Cell(
         rules=len(rules),
         real_rules=min(len(real), len(rules)),
@@ -99,6 +109,15 @@ def measured(stream_name: str, rule_count: int, events: int, passes: int, single
     )
 
 
+def _pattern_engine(name: str) -> PatternEngine | None:
+    """Return the engine of that name; None is the detector's own."""
+    if name == NATIVE:
+        return None
+    from kestrel_hyperscan import HyperscanEngine
+
+    return HyperscanEngine(cache=True)
+
+
 def main() -> None:
     """Measure one cell and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,9 +126,17 @@ def main() -> None:
     parser.add_argument("--events", type=int, required=True, help="at most so many")
     parser.add_argument("--passes", type=int, required=True, help="warm ones, after the first")
     parser.add_argument("--singles", type=int, required=True, help="events that come alone")
+    parser.add_argument("--engine", choices=[NATIVE, HYPERSCAN], default=NATIVE)
     chosen = parser.parse_args()
     print_result(
-        measured(chosen.stream, chosen.rules, chosen.events, chosen.passes, chosen.singles)
+        measured(
+            chosen.stream,
+            chosen.rules,
+            chosen.events,
+            chosen.passes,
+            chosen.singles,
+            chosen.engine,
+        )
     )
 
 

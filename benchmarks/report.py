@@ -74,6 +74,7 @@ def page(results: Results) -> str:
         f"![Cost of an event against the number of rules]({PLOT_NAME})",
         "## Cost against the number of rules\n\n" + _lines(_costs(results)),
         "## Events that come alone\n\n" + _lines(_percentiles(results)),
+        "## Pattern engines\n\n" + _lines(_engines(results)),
         *_comparison(results),
         "## Loading and memory\n\n" + _lines(_loading(results)),
         "## Sequences\n\n" + _lines(_sequences(results)),
@@ -208,6 +209,32 @@ def _percentiles(results: Results) -> Iterator[str]:
             rows.append(row)
     header = ["events", "rules", "warm P50", "P99", "P99.9", "cold P50", "P99", "P99.9"]
     yield from _table(header, rows)
+
+
+def _engines(results: Results) -> Iterator[str]:
+    yield "All real rules with the kernel's own pattern engine, and that of `kestrel-hyperscan`."
+    yield ""
+    rows = []
+    for stream in streams():
+        several = {
+            "native": results.cells.get(stream.name, {}).get(ALL_RULES, ()),
+            "hyperscan": results.hyperscan.get(stream.name, ()),
+        }
+        for engine, cells in several.items():
+            if cells:
+                rows.append(
+                    [
+                        stream.title,
+                        engine,
+                        microseconds(cells, warm_passes).text(".2f"),
+                        microseconds(cells, first_pass).text(".2f"),
+                        spread([cell.cold["0.99"] * 1e6 for cell in cells]).text(),
+                        spread([cell.build for cell in cells]).text(".2f"),
+                        spread([cell.resident / 1e6 for cell in cells]).text(",.0f"),
+                    ]
+                )
+    header = ["events", "engine", "µs an event, warm", "first pass", "alone, cold, P99"]
+    yield from _table([*header, "build, s", "memory, MB"], rows)
 
 
 def _comparison(results: Results) -> list[str]:

@@ -45,6 +45,7 @@ class Results:
         load_after: How busy it was when they ended.
         processes: How many processes made each measurement.
         cells: By the name of the stream and the number of rules asked for; 0 is all real ones.
+        hyperscan: By the name of the stream: all real rules with the pattern engine of the plugin.
         cold: Loading 1,000 rule files with an empty cache folder.
         cached: The same with the cache folder that the one before left.
         runs: The whole program with all rules on the first stream that is here.
@@ -60,6 +61,7 @@ class Results:
     load_after: float
     processes: int
     cells: Mapping[str, Mapping[int, Sequence[Cell]]]
+    hyperscan: Mapping[str, Sequence[Cell]]
     cold: Sequence[Loading]
     cached: Sequence[Loading]
     runs: Sequence[ProgramRun]

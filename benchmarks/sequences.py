@@ -74,7 +74,7 @@ def speed(events: int, passes: int) -> Speed:
         events=events,
         rules=len(rules),
         passes=list(outcome.seconds),
-        stages=profile_stages(rules, batches).warm,
+        stages=profile_stages(rules, batches, rounds=2).warm,
         alerts=sum(outcome.alerts.values()),
         live=detector.partial_matches.live,
     )

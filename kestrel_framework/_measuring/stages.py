@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Final
 
 import attrs
 
@@ -31,8 +30,6 @@ from kestrel_framework.event import EventBatch, EventSettings
 from kestrel_framework.interfaces import PatternEngine
 from kestrel_framework.rule import RuleSet
 from kestrel_framework.schema import SchemaRegistry
-
-_WARM_ROUNDS: Final = 3
 
 
 @attrs.frozen
@@ -101,11 +98,19 @@ def profile_stages(
     schema: SchemaRegistry | None = None,
     settings: EventSettings | None = None,
     pattern_engine: PatternEngine | None = None,
+    rounds: int = 3,
 ) -> StageProfile:
     """Time each stage over the same events: one pass when nothing was seen, then warm ones.
 
-    Makes three matchers, and so takes the memory of three detectors. The arguments are those of
-    `Detector`.
+    Makes three matchers, and so takes the memory of three detectors.
+
+    Args:
+        rules: The rules of the detector.
+        batches: The events.
+        schema: As for `Detector`.
+        settings: As for `Detector`.
+        pattern_engine: As for `Detector`.
+        rounds: How many warm passes there are.
     """
     schema, settings = schema or SchemaRegistry.ecs(), settings or EventSettings()
     engine = pattern_engine or NativePatternEngine()
@@ -115,7 +120,7 @@ def profile_stages(
     first = _one_pass(stages, detector, batches)
     after_first = stages.matcher.statistics
     slow_events = stages.event_matcher.slow_events
-    warm = [_one_pass(stages, detector, batches) for _ in range(_WARM_ROUNDS)]
+    warm = [_one_pass(stages, detector, batches) for _ in range(rounds)]
     after_all = stages.matcher.statistics
     more_values = after_all.values_looked_up - after_first.values_looked_up
     return StageProfile(
@@ -127,9 +132,9 @@ def profile_stages(
             }
         ),
         values_looked_up=after_first.values_looked_up,
-        warm_values_looked_up=more_values // _WARM_ROUNDS,
+        warm_values_looked_up=more_values // rounds,
         nodes_made=after_first.nodes_made,
-        residuals_tested=stages.event_matcher.statistics.residuals_tested // (_WARM_ROUNDS + 1),
+        residuals_tested=stages.event_matcher.statistics.residuals_tested // (rounds + 1),
         slow_events=slow_events,
         times_emptied=after_all.times_emptied,
     )

@@ -169,6 +169,7 @@ def _measured(
             schema=assembly.registry.schema,
             settings=configuration.events,
             pattern_engine=assembly.pattern_engine,
+            rounds=repeat,
         )
     return _Measured(
         rules=len(detector.rules),

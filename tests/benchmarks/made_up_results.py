@@ -73,6 +73,7 @@ def results() -> Results:
             },
             "generated": {0: [cell(1200, micros=9.0)]},
         },
+        hyperscan={"windows": [cell(1200, micros=3.5)]},
         cold=[attrs.evolve(loading, load=1.0)],
         cached=[loading],
         runs=[ProgramRun(events=1000, alerts=3, seconds=0.5, rss_bytes=100_000_000)],
