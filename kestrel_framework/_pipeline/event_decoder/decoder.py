@@ -241,7 +241,7 @@ def _is_plain(document: object) -> bool:
     """Say whether the objects in a document are dictionaries, of which a view can be made."""
     if type(document) is not dict or not _PLAIN_TYPES.issuperset(map(type, document.values())):
         return False
-    return all([_is_plain(value) for value in document.values() if type(value) is dict])
+    return all(_is_plain(value) for value in document.values() if type(value) is dict)
 
 
 def _ignore(cause: str, message: str) -> None:

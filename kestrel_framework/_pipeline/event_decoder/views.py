@@ -112,7 +112,7 @@ class ViewTypes:
         The slow way, for what has an odd shape: lists of objects, or objects where others
         have values. Cost: linear in the part of the document that is read.
         """
-        found: dict[_LeafPlace, _Found] = {}
+        found: _FoundInLevels = {}
         if self._root.collect(document, found, listed=False):
             self._stale = True
         return self._root.built(found)
@@ -147,10 +147,6 @@ class _Found:
 
     def raw(self) -> object:
         return tuple(self.values) if self.listed or len(self.values) != 1 else self.values[0]
-
-
-_LeafPlace: TypeAlias = tuple[int, str]
-"""The id of a level, and the key."""
 
 
 class _Level:
@@ -247,16 +243,17 @@ class _Level:
             forbid_unknown_fields=self._is_strict,
         )
 
-    def collect(self, value: object, found: dict[_LeafPlace, _Found], *, listed: bool) -> bool:
+    def collect(self, value: object, found: _FoundInLevels, *, listed: bool) -> bool:
         """Note what stands at the paths under this level; say whether a key was learned."""
         learned = False
         if isinstance(value, (list, tuple)):
             for element in value:
                 learned |= self.collect(element, found, listed=True)
         elif isinstance(value, Mapping):
+            here = found.setdefault(self, {})
             for key, inner in value.items():
                 if key in self.leaves:
-                    found.setdefault((id(self), key), _Found()).add(inner, listed=listed)
+                    here.setdefault(key, _Found()).add(inner, listed=listed)
                 elif key in self.levels:
                     learned |= self.levels[key].collect(inner, found, listed=listed)
                 elif self._is_strict and key not in self.ignored and type(key) is str:
@@ -281,15 +278,16 @@ class _Level:
                 document[key] = value
         return document
 
-    def built(self, found: Mapping[_LeafPlace, _Found]) -> View:
-        values: dict[str, object] = {}
-        for key in self.leaves:
-            known = found.get((id(self), key))
-            if known is not None:
-                values[self.names[key]] = known.raw()
+    def built(self, found: _FoundInLevels) -> View:
+        here = found.get(self, {})
+        values = {self.names[key]: known.raw() for key, known in here.items()}
         for key, level in self.levels.items():
-            values[self.names[key]] = level.built(found)
+            if level in found:
+                values[self.names[key]] = level.built(found)
         if self._types is None:
             self.types()
         assert self._types is not None
         return self._types[0](**values)
+
+
+_FoundInLevels: TypeAlias = dict[_Level, dict[str, _Found]]

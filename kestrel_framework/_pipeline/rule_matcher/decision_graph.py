@@ -30,8 +30,13 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     size_of,
 )
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
-from kestrel_framework._pipeline.rule_matcher.residuals import EventTest, Residuals
-from kestrel_framework.predicate import ALWAYS, NEVER, Predicate
+from kestrel_framework._pipeline.rule_matcher.residuals import (
+    HELD,
+    REFUTED,
+    EventTest,
+    Residual,
+    Residuals,
+)
 
 _LARGEST_GROUP: Final = 16
 _MOST_EDGES: Final = 4096
@@ -54,7 +59,7 @@ class IndexedClause:
 
     target: int
     fields: int
-    residual: Predicate
+    residual: Residual
 
 
 @attrs.frozen
@@ -83,7 +88,7 @@ class _Edges(dict[object, "Node"]):
         return self._follow(key)
 
 
-_Pending: TypeAlias = tuple[tuple[int, Predicate], ...]
+_Pending: TypeAlias = tuple[tuple[int, Residual], ...]
 """What is left of the residuals of targets."""
 
 
@@ -232,16 +237,16 @@ class DecisionGraph:
         return (self._clauses[number] for number in bits(live))
 
     def _settled(
-        self, live: int, sure: tuple[int, ...], left: Sequence[tuple[int, Predicate]]
+        self, live: int, sure: tuple[int, ...], left: Sequence[tuple[int, Residual]]
     ) -> Node:
         """Return the node for targets that hold, and what is left of the residuals of others."""
-        held = {*sure, *(target for target, residual in left if residual == ALWAYS)}
+        held = {*sure, *(target for target, residual in left if residual is HELD)}
         targets = tuple(sorted(held))
         pending = tuple(
             dict.fromkeys(
                 (target, residual)
                 for target, residual in left
-                if residual != NEVER and target not in held
+                if residual is not REFUTED and target not in held
             )
         )
         key = live, targets, pending
@@ -261,9 +266,7 @@ class DecisionGraph:
 
     def _fields_of(self, pending: _Pending) -> tuple[int, ...]:
         """Return the fields to look at next that residuals ask for, the most wanted first."""
-        wanted = Counter(
-            field for _, residual in pending for field in self._residuals.fields_of(residual)
-        )
+        wanted = Counter(field for _, residual in pending for field in bits(residual.fields))
         ordered = sorted(wanted, key=lambda field: (-wanted[field], field))
         group = [field for field in ordered if self.fields[field].is_categorical]
         return tuple(group[:_LARGEST_GROUP] or ordered[:1])

@@ -34,10 +34,9 @@ from kestrel_framework.predicate import (
     Predicate,
 )
 
-KINDS_OF_EVENTS: Final = frozenset(
+_KINDS_OF_EVENTS: Final = frozenset(
     {
         "data_stream.dataset",
-        "event.action",
         "event.category",
         "event.dataset",
         "event.kind",
@@ -51,6 +50,27 @@ KINDS_OF_EVENTS: Final = frozenset(
     }
 )
 """Fields that say what kind of event it is: a condition on them alone leaves most events."""
+
+_ACTION: Final = "event.action"
+_FREQUENT_ACTIONS: Final = (
+    "connection_accepted",
+    "connection_attempted",
+    "creation",
+    "deletion",
+    "disconnect_received",
+    "end",
+    "exec",
+    "fork",
+    "load",
+    "lookup_requested",
+    "lookup_result",
+    "modification",
+    "open",
+    "overwrite",
+    "rename",
+    "start",
+)
+"""What endpoint sensors report all the time: asking for one of these is asking for the kind."""
 
 
 class ConditionKind(enum.Enum):
@@ -191,7 +211,12 @@ class MatcherInspection:
         """Return the clauses that no condition on a field rules out for most events."""
         selective = 0
         for field in self._graph.fields:
-            if field.path not in KINDS_OF_EVENTS and field.path != self._category_field:
+            if field.path == _ACTION:
+                frequent = 0
+                for action in _FREQUENT_ACTIONS:
+                    frequent |= field.state_of(action).allowed
+                selective |= field.refuted_by_default & ~frequent
+            elif not self._says_kind(field.path):
                 selective |= field.refuted_by_default
         return [
             DearClause(inspected, self._dearness(inspected.clause))
@@ -228,10 +253,9 @@ class MatcherInspection:
             values = found if len(node.fields) > 1 else (found,)
             assert isinstance(values, tuple)
             live = node.live
-            pending = None if node.pending is None else [left for _, left in node.pending]
             for field_number, raw in zip(node.fields, values, strict=True):
                 field = self._graph.fields[field_number]
-                looks.append(_look(number, field, raw, live, pending))
+                looks.append(self._look(number, field, raw, live, node.pending is not None))
                 live &= field.state_of(raw).allowed
             node = self._graph.followed(node, found)
         residuals = [
@@ -239,15 +263,37 @@ class MatcherInspection:
             for clause in map(self.clauses.__getitem__, bits(node.live))
             if clause.clause.residual != ALWAYS
         ]
-        targets = self._matcher.targets(self._matcher.verdict(event.view), event)
-        tested = frozenset(target for target, _ in node.pending or ())
+        verdict = self._matcher.verdict(event.view)
+        tested = frozenset(target for target, _ in verdict.residuals)
+        targets = self._matcher.targets(verdict, event)
         return EventPath(tuple(looks), tuple(residuals), tested, tuple(targets))
+
+    def _look(
+        self, node: int, field: FieldEngine, raw: object, live: int, for_residuals: bool
+    ) -> Look:
+        state = field.state_of(raw)
+        after = live if for_residuals else live & state.allowed
+        asked = self._asked_by_residuals(live) if for_residuals else _asked_of(field, live)
+        satisfied = tuple(
+            leaf
+            for number, leaf in enumerate(field.leaves)
+            if state.leaves >> number & 1 and leaf in asked
+        )
+        before_and_after = tuple(bits(live)), tuple(bits(after))
+        return Look(node, field.path, raw, satisfied, *before_and_after, for_residuals)
+
+    def _asked_by_residuals(self, live: int) -> set[Leaf]:
+        residuals = [self.clauses[number].clause.residual for number in bits(live)]
+        return {leaf for residual in residuals for leaf in leaves_of(residual)}
+
+    def _says_kind(self, path: str) -> bool:
+        return path in _KINDS_OF_EVENTS or path == self._category_field
 
     def _dearness(self, clause: Clause) -> Dearness:
         others = [
             condition
             for path, condition in clause.conditions.items()
-            if path not in KINDS_OF_EVENTS and path != self._category_field
+            if path != _ACTION and not self._says_kind(path)
         ]
         if clause.residual != ALWAYS and all(map(_asks_for_presence, others)):
             return Dearness.RESIDUAL
@@ -270,24 +316,9 @@ def _same(document: Document) -> Document:
     return document
 
 
-def _look(
-    node: int, field: FieldEngine, raw: object, live: int, pending: Sequence[Predicate] | None
-) -> Look:
-    state = field.state_of(raw)
-    if pending is None:
-        conditions = [of_field for of_field, clauses in field.conditions if clauses & live]
-        asked = {leaf for of_field in conditions for one in of_field for leaf in leaves_of(one)}
-        after = live & state.allowed
-    else:
-        asked = {leaf for left in pending for leaf in leaves_of(left)}
-        after = live
-    satisfied = tuple(
-        leaf
-        for number, leaf in enumerate(field.leaves)
-        if state.leaves >> number & 1 and leaf in asked
-    )
-    before_and_after = tuple(bits(live)), tuple(bits(after))
-    return Look(node, field.path, raw, satisfied, *before_and_after, pending is not None)
+def _asked_of(field: FieldEngine, live: int) -> set[Leaf]:
+    required = [conditions for conditions, clauses in field.conditions if clauses & live]
+    return {leaf for conditions in required for one in conditions for leaf in leaves_of(one)}
 
 
 def _overview(field: FieldEngine) -> FieldOverview:

@@ -170,7 +170,7 @@ class _IndexBuilder:
         self._attributes = [views.attribute(path) for path in paths]
         self._numbers = {path: number for number, path in enumerate(paths)}
         self._residuals = Residuals(
-            self.engines, self._numbers, {path: views.reader(path) for path in paths}
+            self.engines, self._numbers, {path: views.reader(path) for path in paths}, budget
         )
         self._clauses: list[IndexedClause] = []
 
@@ -191,8 +191,8 @@ class _IndexBuilder:
         for path, required in conditions.items():
             self.engines[path].add(required, bit)
             fields |= 1 << self._numbers[path]
-        self._residuals.add(clause.residual)
-        self._clauses.append(IndexedClause(target, fields, clause.residual))
+        residual = self._residuals.of(clause.residual)
+        self._clauses.append(IndexedClause(target, fields, residual))
 
     def graph(self, patterns: PatternEngine) -> DecisionGraph:
         """Compile the engines, and return the graph over all clauses."""

@@ -1,17 +1,19 @@
 """What of a clause reads several fields, or is dear: decided once all else of the clause holds.
 
 What a residual asks of single fields is decided by their engines, field by field: each
-answer makes the residual shorter. What is left then is tested on the document.
+answer makes the residual shorter. What is left then is tested on the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.event_decoder import RawReader
 from kestrel_framework._pipeline.rule_matcher.clauses import path_of
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, Truth
+from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.row_cells import CellTable
@@ -19,6 +21,7 @@ from kestrel_framework.predicate import (
     ALWAYS,
     NEVER,
     And,
+    Constant,
     Not,
     Or,
     Predicate,
@@ -27,17 +30,52 @@ from kestrel_framework.predicate import (
     negation,
 )
 
+_ENTRY_SIZE: Final = 250
+
 EventTest: TypeAlias = Callable[[ReadEvent], bool]
 """Whether a predicate holds for an event."""
 
 
+class Residual:
+    """A predicate of which parts are decided one by one. Two that are equal are the same object.
+
+    Attributes:
+        predicate: What it means.
+        fields: The fields that it has conditions on; a mask.
+        condition: For a condition on one field: what decides it; else None.
+        kind: `And`, `Or` or `Not` where it has terms.
+        terms: The terms of a conjunction, disjunction or negation.
+    """
+
+    __slots__ = ("condition", "fields", "kind", "predicate", "terms")
+
+    def __init__(
+        self,
+        predicate: Predicate,
+        fields: int = 0,
+        condition: Truth | None = None,
+        kind: type = Constant,
+        terms: tuple[Residual, ...] = (),
+    ) -> None:
+        self.predicate = predicate
+        self.fields = fields
+        self.condition = condition
+        self.kind = kind
+        self.terms = terms
+
+
+HELD: Final = Residual(ALWAYS)
+REFUTED: Final = Residual(NEVER)
+
+
 class Residuals:
-    """Knows which parts of residuals the engines of fields decide.
+    """Makes residuals, and shortens them.
 
     Args:
         engines: By path; they are not compiled yet.
         numbers: The numbers of these paths.
         raw_readers: What reads these paths from a view.
+        budget: What memos count against.
     """
 
     def __init__(
@@ -45,68 +83,100 @@ class Residuals:
         engines: Mapping[str, FieldEngine],
         numbers: Mapping[str, int],
         raw_readers: Mapping[str, RawReader],
+        budget: MemoBudget,
     ) -> None:
         self._engines = engines
-        self._raw_readers = raw_readers
         self._numbers = numbers
-        self._conditions: dict[Predicate, tuple[int, Truth]] = {}
-        self._tests: dict[Predicate, EventTest] = {}
+        self._raw_readers = raw_readers
+        self._budget = budget
+        self._of_rules: dict[Predicate, Residual] = {ALWAYS: HELD, NEVER: REFUTED}
+        self._shortened: dict[tuple[type, frozenset[Residual]], Residual] = {}
+        self._decided: dict[tuple[Residual, int, int], Residual] = {}
+        self._tests: dict[Residual, EventTest] = {}
+        budget.share(self._forget)
 
-    def add(self, predicate: Predicate) -> None:
-        """Tell the engines what a residual asks of single fields. Before they are compiled."""
-        if predicate in self._conditions:
-            return
+    def of(self, predicate: Predicate) -> Residual:
+        """Return the residual of a rule, and tell the engines what it asks. Before they compile."""
+        known = self._of_rules.get(predicate)
+        if known is None:
+            known = self._of_rules[predicate] = self._made(predicate)
+        return known
+
+    def decided(self, residual: Residual, field: int, leaves: int) -> Residual:
+        """Return what is left of a residual, given the leaves that hold of a field."""
+        if not residual.fields >> field & 1:
+            return residual
+        if residual.condition is not None:
+            return HELD if residual.condition(leaves) else REFUTED
+        key = residual, field, leaves
+        known = self._decided.get(key)
+        if known is None:
+            terms = [self.decided(term, field, leaves) for term in residual.terms]
+            known = self._joined(residual.kind, terms)
+            self._budget.take(_ENTRY_SIZE + sys.getsizeof(leaves))
+            self._decided[key] = known
+        return known
+
+    def test(self, residual: Residual) -> EventTest:
+        """Return the test of what is left when no condition on a single field is."""
+        known = self._tests.get(residual)
+        if known is None:
+            known = self._tests[residual] = EventPredicate(residual.predicate, self._raw_readers)
+        return known
+
+    def _made(self, predicate: Predicate) -> Residual:
         path = path_of(predicate, self._engines.__contains__)
         if path is not None:
             truth = self._engines[path].truth(predicate)
-            self._conditions[predicate] = (self._numbers[path], truth)
-        else:
-            for term in _terms(predicate):
-                self.add(term)
-
-    def fields_of(self, predicate: Predicate) -> Iterator[int]:
-        """Yield the number of the field of each condition on a single field, as often as it is."""
-        condition = self._conditions.get(predicate)
-        if condition is not None:
-            yield condition[0]
-        else:
-            for term in _terms(predicate):
-                yield from self.fields_of(term)
-
-    def decided(self, predicate: Predicate, field: int, leaves: int) -> Predicate:
-        """Return what is left of a residual, given the leaves that hold of a field."""
-        condition = self._conditions.get(predicate)
-        if condition is not None:
-            number, truth = condition
-            if number != field:
-                return predicate
-            return ALWAYS if truth(leaves) else NEVER
+            return Residual(predicate, 1 << self._numbers[path], truth)
         match predicate:
-            case And():
-                return all_of(self.decided(term, field, leaves) for term in predicate.terms)
-            case Or():
-                return any_of(self.decided(term, field, leaves) for term in predicate.terms)
+            case And() | Or():
+                terms = tuple([self.of(term) for term in predicate.terms])
             case Not():
-                return negation(self.decided(predicate.term, field, leaves))
+                terms = (self.of(predicate.term),)
             case _:
-                return predicate
+                terms = ()
+        return Residual(predicate, _fields_of(terms), None, type(predicate), terms)
 
-    def test(self, predicate: Predicate) -> EventTest:
-        """Return the test of what is left of a residual, which is new or known."""
-        known = self._tests.get(predicate)
+    def _joined(self, kind: type, terms: list[Residual]) -> Residual:
+        if kind is Not:
+            (term,) = terms
+            if term is HELD or term is REFUTED:
+                return REFUTED if term is HELD else HELD
+        else:
+            neutral, decisive = (HELD, REFUTED) if kind is And else (REFUTED, HELD)
+            if decisive in terms:
+                return decisive
+            terms = [term for term in dict.fromkeys(terms) if term is not neutral]
+            if len(terms) < 2:
+                return terms[0] if terms else neutral
+        key = kind, frozenset(terms)
+        known = self._shortened.get(key)
         if known is None:
-            known = self._tests[predicate] = EventPredicate(predicate, self._raw_readers)
+            self._budget.take(_ENTRY_SIZE + 100 * len(terms))
+            predicate = _JOIN[kind]([term.predicate for term in terms])
+            known = Residual(predicate, _fields_of(terms), None, kind, tuple(terms))
+            self._shortened[key] = known
         return known
 
+    def _forget(self) -> None:
+        self._shortened.clear()
+        self._decided.clear()
+        self._tests.clear()
 
-def _terms(predicate: Predicate) -> tuple[Predicate, ...]:
-    match predicate:
-        case And() | Or():
-            return predicate.terms
-        case Not():
-            return (predicate.term,)
-        case _:
-            return ()
+
+_JOIN: Final[Mapping[type, Callable[[list[Predicate]], Predicate]]] = {
+    And: all_of,
+    Or: any_of,
+    Not: lambda terms: negation(terms[0]),
+}
+
+
+def _fields_of(terms: Iterable[Residual]) -> int:
+    fields = 0
+    for term in terms:
+        fields |= term.fields
+    return fields
 
 
 class EventPredicate:
