@@ -13,7 +13,6 @@ from typing import (
     Annotated,
     Any,
     Final,
-    Protocol,
     TypeAlias,
     Union,
     get_args,
@@ -49,12 +48,8 @@ class WrongError(ValueError):
     """Something cannot be so, in a rule to write or in what is read."""
 
 
-class PartNumbers(Protocol):
-    """Knows the numbers of the parts that are written."""
-
-    def reference(self, part: object) -> int:
-        """Return the number of a part that has been written."""
-
+PartNumbers: TypeAlias = Mapping[int, int]
+"""The numbers of the parts that are written, by the `id` of each."""
 
 _Write: TypeAlias = Callable[[Any, PartNumbers], _Raw]
 _Refer: TypeAlias = Callable[[Any, Sequence[object], list[int]], object]
@@ -160,7 +155,7 @@ def _part(kinds: frozenset[type]) -> _Codec:
     def write(value: object, numbers: PartNumbers) -> _Raw:
         if type(value) not in kinds:
             raise WrongError(f"{_short(value)} cannot stand there")
-        return numbers.reference(value)
+        return numbers[id(value)]
 
     def refer(number: int, parts: Sequence[object], used: list[int]) -> object:
         part = parts[number]

@@ -135,7 +135,7 @@ class _SingleFile:
         return str(self._path)
 
     def find(self, name: str) -> FoundFile:
-        return _found_file(self._path, str(self._path))
+        return _found_file(str(self._path))
 
 
 class _Folder:
@@ -150,6 +150,7 @@ class _Folder:
         self.problems: list[RuleError] = []
         self.archives: dict[bytes, tuple[str, ...]] = {}
         self._path = path
+        self._prefix = str(path / "x")[:-1]
         self._inside: dict[str, _Archive] = {}
         ignored = 0
         visited: set[tuple[int, int]] = set()
@@ -161,8 +162,9 @@ class _Folder:
             visited.add((status.st_dev, status.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             inside = Path(folder).relative_to(path)
+            prefix = "" if inside == Path() else f"{inside.as_posix()}/"
             for name in sorted(files):
-                relative = (inside / name).as_posix()
+                relative = f"{prefix}{name}"
                 if name.startswith("."):
                     ignored += 1
                 elif name.endswith(ARCHIVE_SUFFIXES):
@@ -177,13 +179,13 @@ class _Folder:
         self.names.sort(key=_sort_key)
 
     def label(self, name: str) -> str:
-        return str(self._path / name)
+        return f"{self._prefix}{name}"
 
     def find(self, name: str) -> FoundFile:
         for path, archive in self._inside.items():
             if name.startswith(f"{path}/"):
                 return archive.find(name.removeprefix(f"{path}/"))
-        return _found_file(self._path / name, self.label(name))
+        return _found_file(self.label(name))
 
     def _add_archive(self, name: str, wanted: Wanted, known: ArchiveListings) -> None:
         path = self._path / name
@@ -327,24 +329,24 @@ class _CheckedMember(tarfile.TarInfo):
             raise tarfile.ReadError(f"an entry has a broken header: {error}") from error
 
 
-def _found_file(path: Path, label: str) -> FoundFile:
-    file = _read_file(path, label)
+def _found_file(path: str) -> FoundFile:
+    file = _read_file(path)
     return FoundFile(hashlib.sha256(file.content).digest(), lambda: file)
 
 
-def _read_file(path: Path, label: str) -> RuleFile:
+def _read_file(path: str) -> RuleFile:
     try:
         # Opening a pipe or a device could wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _problem(label, "is no plain file")
+                raise _problem(path, "is no plain file")
             content = _read_at_most(file, MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise _problem(label, f"cannot be read: {_reason(error)}") from error
+        raise _problem(path, f"cannot be read: {_reason(error)}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise _problem(label, f"is larger than {MAX_FILE_BYTES} bytes")
-    return RuleFile(label, content)
+        raise _problem(path, f"is larger than {MAX_FILE_BYTES} bytes")
+    return RuleFile(path, content)
 
 
 def _read_at_most(file: BinaryIO, limit: int) -> bytes:

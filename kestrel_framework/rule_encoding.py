@@ -183,10 +183,6 @@ class _Writer:
         records = [msgspec.Raw(record) for record in self._records]
         return msgspec.msgpack.encode([_NAME, VERSION, records, number])
 
-    def reference(self, part: object) -> int:
-        """Return the number of a part that has been written."""
-        return self._numbers[id(part)]
-
     def _number(self, root: object) -> int:
         numbers = self._numbers
         waiting = [root]
@@ -209,7 +205,8 @@ class _Writer:
         values = [getattr(part, name) for name in shape.names]
         while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
             values.pop()
-        raws = [write(value, self) for write, value in zip(shape.writers, values, strict=False)]
+        numbers = self._numbers
+        raws = [write(value, numbers) for write, value in zip(shape.writers, values, strict=False)]
         record = _RECORD.encode([shape.kind.__name__, *raws])
         number = self._records.get(record)
         if number is None:
