@@ -11,6 +11,7 @@ The package hands each event to the rules of its one type. It is set to accept a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -33,12 +34,10 @@ def engine_of(rules: list[tuple[str, str]], found: Counter[str]) -> tuple[Any, s
         parser.ignore_missing_functions,
     ):
         for name, text in rules:
-            try:
+            with contextlib.suppress(Exception):  # whatever it is, the package does not take it
                 query = eql.parse_query(text)
                 engine.add_analytic(ast.EqlAnalytic(query=query, metadata={"id": name}))
                 taken.add(name)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it does not take the rule
-                print(f"left out: {name}: {type(error).__name__}", file=sys.stderr)
     return engine, taken
 
 

@@ -23,6 +23,10 @@ from kestrel_framework._measuring import StageTimes, percentile
 
 PLOT_NAME: Final = "benchmarks.svg"
 NOTICE: Final = "<!-- Written by `make bench`. -->"
+_LEAD: Final = (
+    "How fast Kestrel is with your own rules and events: "
+    "[`kestrel bench`](command-line.md#kestrel-bench)."
+)
 _METHOD: Final = """
 - One thread of one process takes JSON lines in batches of 1,000 and gives the alerts
   (`Detector.feed`): **bytes to verdict**. Reading files and writing alerts are not part of it.
@@ -68,7 +72,7 @@ no rule finds anything are a sample by a fixed seed. A rule that finds nothing c
 def page(results: Results) -> str:
     """Return the page, without the section about compiling."""
     sections = [
-        f"{NOTICE}\n\n# Benchmarks",
+        f"{NOTICE}\n\n# Benchmarks\n\n{_LEAD}",
         _lines(_ratios(results)),
         "## Targets\n\n" + _lines(_targets(results)),
         f"![Cost of an event against the number of rules]({PLOT_NAME})",
