@@ -55,6 +55,7 @@ class EventPathReport:
                     "clauses_before": len(look.before),
                     "clauses_after": len(look.after),
                     "rules_ruled_out": self._ruled_out(look),
+                    "for_residuals": look.for_residuals,
                 }
                 for look in traced.path.looks
             ],
@@ -63,6 +64,7 @@ class EventPathReport:
                     **_name_object(names[clause.target]),
                     "predicate": predicate_text(clause.clause.residual),
                     "holds": holds,
+                    "tested_on_whole_event": clause.target in traced.path.tested,
                 }
                 for clause, holds in traced.path.residuals
             ],
@@ -83,7 +85,8 @@ class EventPathReport:
         yield from self._look_lines(traced.path.looks)
         for clause, holds in traced.path.residuals:
             verdict = "holds" if holds else "does not hold"
-            yield f"  residual of {self._names[clause.target]} {verdict}"
+            tested = ", tested on the whole event" if clause.target in traced.path.tested else ""
+            yield f"  residual of {self._names[clause.target]} {verdict}{tested}"
             yield f"      {predicate_text(clause.clause.residual, _LONGEST_PREDICATE)}"
         if not traced.path.targets:
             yield "  nothing holds"
@@ -108,7 +111,8 @@ class EventPathReport:
         widths = [max(map(len, column)) for column in zip(_HEAD[:3], *rows, strict=True)]
         yield _row(_HEAD[:3], widths, _HEAD[3])
         for look, row in zip(looks, rows, strict=True):
-            yield _row(row, widths, f"{look.path} = {value_text(look.value, _LONGEST_VALUE)}")
+            seen = f"{look.path} = {value_text(look.value, _LONGEST_VALUE)}"
+            yield _row(row, widths, f"{seen}, for residuals" if look.for_residuals else seen)
             indent = " " * (sum(widths) + 12)
             for leaf in look.satisfied[:_SHOWN]:
                 yield f"{indent}{leaf_text(leaf, _LONGEST_PREDICATE)}"

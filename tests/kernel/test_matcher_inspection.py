@@ -95,8 +95,8 @@ def test_the_path_of_an_event_is_what_the_matcher_does(
     path = inspected.path(document)
     (batch,) = [EventBatch(documents=[document], stream="s", first_offset=0)]
     matches = inspected.matcher.match(batch).matches
-    assert list(path.targets) == (matches[0].targets if matches else [])
-    assert len({look.path for look in path.looks}) == len(path.looks)
+    assert list(path.targets) == (list(matches[0].targets) if matches else [])
+    assert len({(look.path, look.for_residuals) for look in path.looks}) == len(path.looks)
     live = set(range(len(inspected.inspection.clauses)))
     for look in path.looks:
         assert set(look.before) == live
@@ -152,11 +152,30 @@ def test_residuals_are_told_with_their_verdicts() -> None:
     assert path.targets == (0,)
 
 
+def test_what_residuals_ask_of_fields_is_looked_at_last() -> None:
+    either = Or((Not(A_IS_X), Not(B_IS_Y)))
+    inspected = Inspected(And((equal(Field("c"), Literal("z")), either)))
+    path = inspected.path({"a": "x", "b": "n", "c": "z"})
+    looks = {look.path: look for look in path.looks}
+    assert [look.for_residuals for look in path.looks] == [False, True, True]
+    assert looks["a"].satisfied == (A_IS_X,)
+    assert looks["b"].satisfied == ()
+    assert looks["a"].before == looks["b"].after == (0,)
+    assert [verdict for _, verdict in path.residuals] == [True]
+    assert (path.targets, path.tested) == ((0,), frozenset())
+
+
+def test_what_fields_do_not_decide_is_tested_on_the_whole_event() -> None:
+    inspected = Inspected(A_IS_X, Comparison(ComparisonOperator.LESS, A, B))
+    path = inspected.path({"a": "x", "b": "z"})
+    assert (path.targets, path.tested) == ((0, 1), frozenset({1}))
+
+
 def test_a_matcher_without_conditions_looks_at_nothing() -> None:
     inspected = Inspected()
     assert inspected.inspection.fields() == []
     assert list(inspected.inspection.bare_events()) == []
-    assert inspected.path({"a": 1}) == EventPath((), (), ())
+    assert inspected.path({"a": 1}) == EventPath((), (), frozenset(), ())
 
 
 @pytest.mark.parametrize(
@@ -166,11 +185,14 @@ def test_a_matcher_without_conditions_looks_at_nothing() -> None:
         (And((Not(A_IS_X), B_IS_Y)), None),
         (ALWAYS, Dearness.NOTHING),
         (equal(TYPE, Literal("start")), Dearness.NOTHING),
+        (equal(Field("event.action"), Literal("exec")), Dearness.NOTHING),
+        (equal(Field("event.action"), Literal("launch_daemon")), None),
         (Not(A_IS_X), Dearness.EXCLUSIONS),
         (And((equal(TYPE, Literal("start")), Not(A_IS_X))), Dearness.EXCLUSIONS),
         (equal(A, B), Dearness.RESIDUAL),
         (And((equal(A, B), equal(TYPE, Literal("start")))), Dearness.RESIDUAL),
         (And((equal(A, B), A_IS_X)), None),
+        (Comparison(ComparisonOperator.LESS, A, B), Dearness.RESIDUAL),
     ],
 )
 def test_dear_is_what_most_events_go_through(
