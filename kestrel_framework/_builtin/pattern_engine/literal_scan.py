@@ -22,7 +22,7 @@ from kestrel_framework._builtin.pattern_engine.byte_groups import (
 )
 from kestrel_framework._builtin.pattern_engine.candidate import Waiting
 
-_FREQUENT: Final = 16
+_FREQUENT: Final = 10
 _WORTH_A_FILTER: Final = 20
 _LARGEST_FILTER: Final = 2_000
 
@@ -110,9 +110,14 @@ def _frequent(
     by_grouping: Mapping[Grouping, Sequence[_Literal]], frequencies: GroupFrequencies
 ) -> dict[_Literal, None]:
     """Return the literals of rare groupings that are frequent all the same, or all if few."""
-    rare = [one for grouping in GROUPINGS if grouping.rare for one in by_grouping[grouping]]
-    rare.sort(key=lambda literal: frequencies.of_literal(literal.text), reverse=True)
-    return dict.fromkeys(rare[:_FREQUENT] if len(rare) > _FREQUENT + _WORTH_A_FILTER else rare)
+    rare = [grouping for grouping in GROUPINGS if grouping.rare]
+    literals = [literal for grouping in rare for literal in by_grouping[grouping]]
+    if len(literals) > _FREQUENT + _WORTH_A_FILTER:
+        # Frequencies of groups of two bytes say little.
+        literals = [one for grouping in rare if grouping.size == 4 for one in by_grouping[grouping]]
+        literals.sort(key=lambda literal: frequencies.of_literal(literal.text), reverse=True)
+        del literals[_FREQUENT:]
+    return dict.fromkeys(literals)
 
 
 def _filter(crowds: Sequence[Sequence[_Literal]]) -> Callable[[bytes], Sequence[int] | None]:
