@@ -63,6 +63,7 @@ def plain_step(memory: SequenceMemory, stage: int, complete: Complete) -> TakeEv
     waiting_for_key = before.get
     after = memory.pending[stage] if stage < memory.last_stage else None
     maxspan = memory.maxspan
+    follows_first = stage == 1
 
     def take(
         event: StepEvent, key: Key, lineage: Collection[Lineage], done: list[Completion]
@@ -77,7 +78,10 @@ def plain_step(memory: SequenceMemory, stage: int, complete: Complete) -> TakeEv
             memory.remove(partial, EndReason.EXPIRED)
             return
         del before[key]
-        partial.add(event)
+        if follows_first:
+            partial.last = event
+        else:
+            partial.add(event)
         if after is None:
             complete(partial, done)
             return

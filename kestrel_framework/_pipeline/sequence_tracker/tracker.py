@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
@@ -21,6 +22,10 @@ from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, Re
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework._pipeline.sequence_tracker.partials import referring_condition
+from kestrel_framework._pipeline.sequence_tracker.raw_values import (
+    RawValues,
+    raw_values_of_documents,
+)
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.takers import TakeEvent, TakeEventOfKeys
@@ -39,6 +44,7 @@ from kestrel_framework.rule import (
 
 _BEFORE_ALL_STEPS: Final = -sys.maxsize
 _AFTER_ALL_STEPS: Final = 1
+_TURN: Final = operator.attrgetter("turn")
 
 _Machine: TypeAlias = SequenceMachine | SampleMachine | JoinMachine
 
@@ -75,6 +81,8 @@ class SequenceTracker:
         limits: How much to remember.
         samples_per_key: For searches: how many samples a key gives. `None`, for streams, lets a
             key begin anew after each sample.
+        raw_values: Where the values of join keys come from, if not from the documents of events;
+            for events that are given, not for those of a snapshot.
 
     Raises:
         RuleError: a sequence, sample or join makes no sense.
@@ -86,6 +94,7 @@ class SequenceTracker:
         targets: Sequence[Target],
         limits: TrackerLimits | None = None,
         samples_per_key: int | None = None,
+        raw_values: RawValues = raw_values_of_documents,
     ) -> None:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
@@ -97,7 +106,7 @@ class SequenceTracker:
             if machine is not None:
                 self._machines[rule.rule_id, rule.semantic_hash] = machine
                 by_rule[number] = machine
-        self._routes = self._routes_to(by_rule, rules, targets)
+        self._routes = self._routes_to(by_rule, rules, targets, raw_values)
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
         """Take events, in order, and return what they complete, in the order of completion.
@@ -199,7 +208,8 @@ class SequenceTracker:
         ]
         if not routes:
             return
-        routes.sort(key=_turn)
+        if len(routes) > 1:
+            routes.sort(key=_TURN)
         event = candidate.row
         self._waiting_room.release(event.timestamp, done)
         known: dict[KeyReader, Key | list[Key]] = {}
@@ -238,7 +248,11 @@ class SequenceTracker:
     # --- rules ----------------------------------------------------------------------
 
     def _routes_to(
-        self, machines: Mapping[int, _Machine], rules: RuleSet, targets: Sequence[Target]
+        self,
+        machines: Mapping[int, _Machine],
+        rules: RuleSet,
+        targets: Sequence[Target],
+        raw_values: RawValues,
     ) -> list[_Route | None]:
         """Return the route of each target."""
         readers: dict[tuple[JoinKey, ...], KeyReader] = {}
@@ -252,7 +266,8 @@ class SequenceTracker:
             join_keys = _step(rule, target.step).keys
             reader = readers.get(join_keys)
             if reader is None:
-                reader = KeyReader(join_keys, self._limits.keys_per_event, self.statistics)
+                limit = self._limits.keys_per_event
+                reader = KeyReader(join_keys, limit, self.statistics, raw_values)
                 readers[join_keys] = reader
             turn = (target.rule, _place_in_rule(rule, target.step))
             routes.append(_Route(turn, reader, reader.read, *machine.takers(target.step)))
@@ -284,10 +299,6 @@ class SequenceTracker:
                 self.statistics.ended[EndReason.RULE_CHANGED] += state.entries
             else:
                 machine.load(state)
-
-
-def _turn(route: _Route) -> tuple[int, int]:
-    return route.turn
 
 
 def _step(rule: Rule, number: int) -> Step:
