@@ -9,8 +9,6 @@ import pytest
 
 from kestrel_framework.cache_folder import private_cache_folder
 
-NAME = "kestrel-example"
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
