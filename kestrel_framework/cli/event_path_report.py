@@ -64,7 +64,7 @@ class EventPathReport:
                     **_name_object(names[clause.target]),
                     "predicate": predicate_text(clause.clause.residual),
                     "holds": holds,
-                    "tested_on_whole_event": clause.target in traced.path.tested,
+                    "tested_for_each_event": clause.target in traced.path.tested,
                 }
                 for clause, holds in traced.path.residuals
             ],
@@ -85,7 +85,7 @@ class EventPathReport:
         yield from self._look_lines(traced.path.looks)
         for clause, holds in traced.path.residuals:
             verdict = "holds" if holds else "does not hold"
-            tested = ", tested on the whole event" if clause.target in traced.path.tested else ""
+            tested = ", tested for each event anew" if clause.target in traced.path.tested else ""
             yield f"  residual of {self._names[clause.target]} {verdict}{tested}"
             yield f"      {predicate_text(clause.clause.residual, _LONGEST_PREDICATE)}"
         if not traced.path.targets:

@@ -165,7 +165,7 @@ def test_what_residuals_ask_of_fields_is_looked_at_last() -> None:
     assert (path.targets, path.tested) == ((0,), frozenset())
 
 
-def test_what_fields_do_not_decide_is_tested_on_the_whole_event() -> None:
+def test_what_fields_do_not_decide_is_tested_for_each_event() -> None:
     inspected = Inspected(A_IS_X, Comparison(ComparisonOperator.LESS, A, B))
     path = inspected.path({"a": "x", "b": "z"})
     assert (path.targets, path.tested) == ((0, 1), frozenset({1}))

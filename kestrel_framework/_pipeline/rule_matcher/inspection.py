@@ -157,7 +157,8 @@ class EventPath:
     Attributes:
         looks: Its nodes.
         residuals: The clauses that were left and have a residual, and whether it holds.
-        tested: The targets that had something left to be tested on the whole event.
+        tested: The targets whose residuals are not decided by single fields: they are tested
+            for each event anew.
         targets: The targets that hold; ascending.
     """
 
