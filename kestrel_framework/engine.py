@@ -50,6 +50,8 @@ _CHECKPOINT_SECONDS: Final = 5.0
 _SNAPSHOT_KEY: Final = b"engine/detector"
 _POSITION_KEY: Final = b"engine/position/"
 _WORKERS: Final = "workers"
+_WORKERS_SHARE: Final = 4
+"""Which part of the time for closing a worker may take for what it has."""
 _KILLED_WORKERS: Final = "killed_workers"
 
 
@@ -473,6 +475,8 @@ class Engine:
             return
         for reader in list(self._readers.values()):
             reader.stop()
+        if self._pool is not None:
+            self._pool.hurry(self._settings.close_timeout / _WORKERS_SHARE)
         if not self._ended.wait(self._settings.close_timeout):
             self._aborting.set()
             if self._pool is not None:

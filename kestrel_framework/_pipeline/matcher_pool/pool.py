@@ -60,6 +60,7 @@ class _Worker:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        weakref.finalize(self, connection.close)
         self.pid: int | None = None  # known once it is ready
         self.in_hand: deque[tuple[int, Part]] = deque()
         self.busy_since = 0.0
@@ -85,8 +86,8 @@ class _Bell:
 class MatcherPool:
     """Has batches matched by several processes.
 
-    Not safe for use from two threads at once, but for `abort` and `wake`. Workers ignore the
-    signals that ask the main process to stop, and end with it, whatever ends it.
+    Not safe for use from two threads at once, but for what says so. Workers ignore the signals
+    that ask the main process to stop, and end with it, whatever ends it.
 
     What a worker says is what the main process would say itself. A worker that dies is
     replaced, and its batch done again; see `Job` for what happens when that goes on. One that
@@ -115,6 +116,7 @@ class MatcherPool:
         self.statistics = PoolStatistics(number)
         self._tell = tell
         self._batch_seconds = batch_seconds
+        self._hung_tries = _HUNG_TRIES
         self._nursery: Nursery | None = Nursery(matcher, compile_matcher)
         self._bell = _Bell()
         self._selector = selectors.DefaultSelector()
@@ -179,6 +181,12 @@ class MatcherPool:
     def wake(self) -> None:
         """End a `wait`, or the next one. From any thread."""
         self._bell.ring()
+
+    def hurry(self, batch_seconds: float) -> None:
+        """Wait no longer than this for any worker, and for none twice. From any thread."""
+        self._batch_seconds = min(self._batch_seconds, batch_seconds)
+        self._hung_tries = 1
+        self.wake()
 
     def abort(self) -> None:
         """Leave everything that is not matched yet to the main process. From any thread."""
@@ -348,7 +356,7 @@ class MatcherPool:
                 again.append(part)
             elif not hung:
                 again += part.job.died(part)
-            elif part.job.hung + 1 < _HUNG_TRIES:
+            elif part.job.hung + 1 < self._hung_tries:
                 part.job.hung += 1
                 again.append(part)
             else:
