@@ -67,7 +67,7 @@ FULL: Final = Size(
     singles=20_000,
     sequence_events=200_000,
     partial_events=20_000,
-    compared_events=1000,
+    compared_events=2000,
 )
 QUICK: Final = Size(
     processes=1,

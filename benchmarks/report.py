@@ -52,9 +52,10 @@ _METHOD: Final = """
 - Memory of the whole program is what `kestrel run --stats` says: the most it ever had, with the
   events read from a file. Of a detector it is what the process had after all passes, less the
   events that it held for the measurement.
-- Sequences: {sequence_rules} rules (`benchmarks/sequence_stream.py`), 20,000 keys, two in five
-  events are a step, few sequences are complete. The bytes of a partial match are measured with
-  many to one event, so that the event that they share counts for nothing; then with two.
+- Sequences: {sequence_rules} rules with one or two join keys (`benchmarks/sequence_stream.py`),
+  2,000 hosts, two in five events are a step, few sequences are complete. The bytes of a partial
+  match are measured with many to one event, so that the event that they share counts for nothing;
+  then with two.
 - The public rules and events are third-party test data that is not part of the project. The
   generated events (`benchmarks/generated_stream.py`) are the same everywhere; two in five have
   a command line or a path that never occurs again.

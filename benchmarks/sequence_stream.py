@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 RULES: Final = 100
-KEYS: Final = 20_000
+HOSTS: Final = 2000
+_USERS: Final = 5
+_PROCESSES_OF_HOST: Final = 50
 _START: Final = 1_700_000_000_000
+_MILLISECONDS_APART: Final = 2
 _STEPS_PER_HUNDRED: Final = 40
-_COMPLETING: Final = 0.02
+_CONTINUING: Final = 0.05
+_LAST_STARTED: Final = 5000
+_KEYS: Final = ("host.id", "host.id, user.name", "host.id, process.entity_id")
+
+_Key: TypeAlias = tuple[int, int, int]
+"""A host, a user and a process by their numbers."""
 
 
 def sequence_rule(number: int) -> str:
     """Return the EQL of one of the rules: it starts a tool, leaves a file, and calls home."""
     return (
-        "sequence by process.entity_id with maxspan=1m\n"
+        f"sequence by {_KEYS[number % len(_KEYS)]} with maxspan=5m\n"
         f'  [process where event.type == "start" and process.name == "tool-{number}"]\n'
         f'  [file where event.type == "creation" and file.extension == "x{number}"]\n'
         f"  [network where destination.port == {10_000 + number}]\n"
@@ -25,33 +33,40 @@ def sequence_rule(number: int) -> str:
 
 
 def sequence_lines(count: int, *, seed: int = 11) -> Iterator[bytes]:
-    """Yield `count` events, a millisecond apart; two in five are a step of one rule.
+    """Yield `count` events; two in five are a step of one rule, half of them a first one.
 
-    Of the steps, about half are first ones, of any key; the others mostly come to keys where
-    nothing waits for them, so that few sequences are complete.
+    Few of the others come to keys where something waits for them, and few sequences are complete.
     """
     source = random.Random(seed)
-    started: list[tuple[int, int]] = []
+    started: list[tuple[int, _Key]] = []
     for number in range(count):
+        rule, key, step = source.randrange(RULES), _any_key(source), source.choice((0, 0, 1, 2))
         if source.randrange(100) >= _STEPS_PER_HUNDRED:
-            rule, key, step = -1, source.randrange(KEYS), source.randrange(3)
-        elif started and source.random() < _COMPLETING:
-            rule, key = started[source.randrange(max(0, len(started) - 1000), len(started))]
+            rule = -1
+        elif started and source.random() < _CONTINUING:
+            rule, key = started[-1 - source.randrange(min(len(started), _LAST_STARTED))]
             step = source.choice((1, 2))
-        else:
-            rule, key = source.randrange(RULES), source.randrange(KEYS)
-            step = source.choice((0, 0, 1, 2))
-            if step == 0:
-                started.append((rule, key))
+        elif step == 0:
+            started.append((rule, key))
         yield _line(number, rule, key, step)
 
 
-def _line(number: int, rule: int, key: int, step: int) -> bytes:
-    process: dict[str, object] = {"pid": key, "entity_id": f"p{key}", "name": "sh"}
+def _any_key(source: random.Random) -> _Key:
+    return (
+        source.randrange(HOSTS),
+        source.randrange(_USERS),
+        source.randrange(_PROCESSES_OF_HOST),
+    )
+
+
+def _line(number: int, rule: int, key: _Key, step: int) -> bytes:
+    host, user, own = key
+    process: dict[str, object] = {"pid": own, "entity_id": f"{host}-{own}", "name": "sh"}
     event: dict[str, object] = {
-        "@timestamp": _START + number,
-        "host": {"id": "generated", "os": {"type": "linux"}},
+        "@timestamp": _START + number * _MILLISECONDS_APART,
+        "host": {"id": f"host-{host}", "os": {"type": "linux"}},
         "process": process,
+        "user": {"name": f"user-{user}"},
     }
     if step == 0:
         event["event"] = {"category": ["process"], "type": ["start"], "action": "exec"}
