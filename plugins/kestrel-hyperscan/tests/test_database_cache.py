@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -119,7 +118,7 @@ def test_everything_about_a_pattern_is_part_of_the_key() -> None:
 @pytest.mark.parametrize(
     ("place", "name", "value"),
     [
-        (importlib.metadata, "version", lambda name: "0.9.99"),
+        (database_cache, "library_version", lambda: "0.9.99"),
         (database_cache, "processor_features", lambda: {"none"}),
         (database_cache, "source_digest", lambda package: "another"),
         (database_cache, "FORMAT", "another"),

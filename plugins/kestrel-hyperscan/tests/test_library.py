@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from kestrel_framework.errors import PluginError
 from kestrel_framework.interfaces import Pattern, PatternKind
-from kestrel_hyperscan import HyperscanEngine, library
+from kestrel_framework.testing import make_context
+from kestrel_hyperscan import HyperscanConfig, HyperscanEngine, database_cache, library
 from kestrel_hyperscan.literal_scanner import LiteralScanner, compile_literals
 from kestrel_hyperscan.literals import Literal
 
@@ -36,6 +38,22 @@ def test_without_the_package_compiling_says_what_to_do(monkeypatch: pytest.Monke
             HyperscanEngine().compile(patterns)
         assert raised.value.plugin == "hyperscan"
         assert "native" in str(raised.value)
+
+
+def test_an_engine_can_be_made_where_the_package_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def not_installed(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(metadata, "version", not_installed)
+    monkeypatch.setitem(sys.modules, "hyperscan", None)
+    database_cache.origin.cache_clear()
+    engine = HyperscanEngine.from_config(HyperscanConfig(), make_context())
+    database_cache.origin.cache_clear()
+    with pytest.raises(PluginError, match="pip install hyperscan"):
+        engine.compile(PATTERNS)
 
 
 def test_the_plugin_can_be_imported_without_the_package() -> None:

@@ -18,13 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from kestrel_framework.cache_folder import private_cache_folder, source_digest
 from kestrel_framework.interfaces import Logger, Pattern
-from kestrel_hyperscan.library import processor_features
+from kestrel_hyperscan.library import library_version, processor_features
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """How much all files may have; then those that were not used for longest go."""
@@ -128,7 +127,7 @@ def origin() -> str:
     parts = [
         FORMAT,
         source_digest("kestrel_hyperscan"),
-        *("hyperscan", metadata.version("hyperscan")),
+        *("hyperscan", library_version()),
         *(platform.system(), platform.machine()),
         *sorted(processor_features()),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,14 @@ def require_library() -> None:
             f"the package `hyperscan` cannot be loaded: {error}; install it with "
             "`pip install hyperscan`, or choose the pattern engine `native`",
         ) from error
+
+
+def library_version() -> str:
+    """Return the version of the package `hyperscan`, or "" where it is not installed."""
+    try:
+        return metadata.version("hyperscan")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def missing_features(features: frozenset[str]) -> frozenset[str]:
