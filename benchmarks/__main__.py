@@ -197,17 +197,16 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as cache:
             results = Run(QUICK if quick else FULL, Path(cache)).results()
+        text = page(results)
+        if quick:
+            text += "\nA quick run: too little was measured to believe the figures.\n"
+        elif corpus() is not None:
+            text = compile_rules.with_section(text, compile_rules.section())
     except (ChildError, UnequalAlertsError, UnequalCountsError) as error:
         note(f"no report: {error}")
         return 1
-    text = page(results)
-    if quick:
-        text += "\nA quick run: too little was measured to believe the figures.\n"
-    elif corpus() is not None:
-        text = compile_rules.with_section(text, compile_rules.section())
-    plot = svg(
-        "Kestrel: cost against the number of rules", "rules", "µs an event", plot_lines(results)
-    )
+    title = "Kestrel: cost against the number of rules"
+    plot = svg(title, "rules", "µs an event", plot_lines(results))
     report.write_text(text, encoding="utf-8")
     report.with_name(PLOT_NAME).write_text(plot, encoding="utf-8")
     print(text)
