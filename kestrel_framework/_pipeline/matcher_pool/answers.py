@@ -51,7 +51,7 @@ class _Found(msgspec.Struct, array_like=True, frozen=True, gc=False):
     problems: list[_Problem]
     processes: list[tuple[Any, ...]]
     matched: list[_Number]
-    target_sets: list[list[_Number]]
+    target_sets: list[tuple[_Number, ...]]
     target_set_of: list[_Number]
 
 
@@ -180,7 +180,7 @@ def joined(
         for index, number in zip(found.matched, found.target_set_of, strict=True):
             index += events
             read = partial(matcher.document, batch, places[index])
-            matched.append(Match(index, list(sets[number]), read))
+            matched.append(Match(index, sets[number], read))
     return attrs.evolve(
         whole,
         places=places,
@@ -204,7 +204,7 @@ def _found(matched: MatchedBatch) -> _Found:
         [_Problem(each.cause, each.message, each.line, each.skipped) for each in matched.problems],
         list(matched.processes),
         [match.index for match in matched.matches],
-        [list(targets) for targets in numbers],
+        list(numbers),
         target_set_of,
     )
 
