@@ -194,6 +194,8 @@ def _decoding_text(traced: TracedEvent) -> str:
     match traced.way:
         case DecodingWay.QUICK:
             return "decoded the quick way"
+        case DecodingWay.LEARNING if not traced.learned:
+            return "decoded the slow way once, to learn its shape"
         case DecodingWay.LEARNING:
             shown = ", ".join(traced.learned[:_SHOWN])
             left_out = len(traced.learned) - _SHOWN

@@ -14,7 +14,7 @@ from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework._pipeline.rule_matcher import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.inspection import EventPath, MatcherInspection
-from kestrel_framework.event import MAX_PAYLOAD_BYTES, EventBatch
+from kestrel_framework.event import EventBatch
 
 
 class DecodingWay(enum.Enum):
@@ -71,36 +71,28 @@ def _traced(
     inspection: MatcherInspection,
     report: Callable[[Problem], None],
 ) -> Iterator[TracedEvent]:
-    decoder = matcher.decoder
-    known = set(passed_over(decoder.types.keys))
+    types = matcher.decoder.types
+    known = set(passed_over(types.keys))
     slow_before = matcher.slow_events
-    decoded = decoder.decode(batch)
-    for _, problem in decoded.problems:
+    found = matcher.match(batch)
+    for problem in found.problems:
         report(problem)
-    way, why_slow = DecodingWay.QUICK, ""
-    if matcher.slow_events > slow_before:
-        decoder.types.refresh()
-        why_slow = _why_slow(batch.payloads[0], decoder.types.decode)
-        way = DecodingWay.SLOW if why_slow else DecodingWay.LEARNING
-    learned = sorted(set(passed_over(decoder.types.keys)) - known)
-    for view in decoded.views:
-        event = ReadEvent(view, partial(decoder.document, batch, 0, view))
-        line = (batch.first_offset or 0) + 1
-        path = inspection.path(event)
-        yield TracedEvent(batch.origin, line, way, why_slow, tuple(learned), path)
-
-
-def _why_slow(payload: bytes, decode: Callable[[bytes], object]) -> str:
-    """Return what makes an event slow also when its keys are known, or ""."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        return f"it has more than {MAX_PAYLOAD_BYTES} bytes"
+    if not found.places:
+        return
+    types.refresh()
+    way = DecodingWay.LEARNING if matcher.slow_events > slow_before else DecodingWay.QUICK
+    why_slow = ""
     try:
-        decode(payload)
-    except RecursionError:
-        return "it nests too deeply"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return str(error)
-    return ""
+        view = types.decode(batch.payloads[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        way = DecodingWay.SLOW
+        why_slow = str(error) or "it nests deeply"
+        view = types.view_of(matcher.document(batch, 0))
+    learned = sorted(set(passed_over(types.keys)) - known)
+    event = ReadEvent(view, partial(matcher.document, batch, 0))
+    line = (batch.first_offset or 0) + 1
+    path = inspection.path(event)
+    yield TracedEvent(batch.origin, line, way, why_slow, tuple(learned), path)
 
 
 def passed_over(keys: KeysOfObject, path: str = "") -> Iterator[str]:
