@@ -161,6 +161,8 @@ class _Sizes:
         self._nodes.append(nodes)
 
 
+_MOST_LEVELS: Final = MAX_DEPTH + 8
+"""How deep is looked: nodes as deep as they may nest, in the parts of a body."""
 _RECORD: Final = msgspec.msgpack.Encoder()
 
 
@@ -183,24 +185,18 @@ class _Writer:
         records = [msgspec.Raw(record) for record in self._records]
         return msgspec.msgpack.encode([_NAME, VERSION, records, number])
 
-    def _number(self, root: object) -> int:
-        numbers = self._numbers
-        waiting = [root]
-        while waiting:
-            part = waiting[-1]
-            if id(part) in numbers:
-                waiting.pop()
-                continue
-            inner = parts_in(part)
-            missing = [each for each in inner if id(each) not in numbers]
-            if missing:
-                waiting += missing
-            else:
-                numbers[id(part)] = self._add(part, inner)
-                waiting.pop()
-        return numbers[id(root)]
+    def _number(self, part: object, level: int = 1) -> int:
+        number = self._numbers.get(id(part))
+        if number is None:
+            if level > _MOST_LEVELS:
+                raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
+            inner = []
+            for each in reversed(parts_in(part)):
+                inner.append(self._number(each, level + 1))  # noqa: PERF401 - one frame a level
+            number = self._numbers[id(part)] = self._add(part, inner)
+        return number
 
-    def _add(self, part: object, inner: Sequence[object]) -> int:
+    def _add(self, part: object, inner: Sequence[int]) -> int:
         shape = shape_of(part)
         values = [getattr(part, name) for name in shape.names]
         while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
@@ -211,7 +207,7 @@ class _Writer:
         number = self._records.get(record)
         if number is None:
             number = self._records[record] = len(self._records)
-            self._sizes.add(shape, [self._numbers[id(each)] for each in inner])
+            self._sizes.add(shape, inner)
         return number
 
 
