@@ -46,9 +46,21 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-DOCUMENTS = st.fixed_dictionaries({}, optional={"host": VALUES, "user": VALUES, "id": VALUES})
+ODD_DOCUMENTS = st.fixed_dictionaries({}, optional={"host": VALUES, "user": VALUES, "id": VALUES})
+USUAL = st.sampled_from(["a", "a", "B", True, 1, None, ["a", None]])
+USUAL_DOCUMENTS = st.fixed_dictionaries({"id": USUAL, "host": st.fixed_dictionaries({"id": USUAL})})
+DOCUMENTS = ODD_DOCUMENTS | USUAL_DOCUMENTS
 PATHS = st.sampled_from(["id", "host.id", "host.name", "user.id", "host.id.name", "host[0].id"])
-JOIN_KEYS = st.builds(
+PLAIN_KEYS = st.builds(
+    JoinKey,
+    st.builds(
+        Field,
+        st.sampled_from(["id", "host.id"]),
+        st.sampled_from([None, FieldType.KEYWORD]),
+        null_value=st.sampled_from([None, "x"]),
+    ),
+)
+JOIN_KEYS = PLAIN_KEYS | st.builds(
     JoinKey,
     st.builds(
         Field,
