@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 import attrs
@@ -350,14 +351,15 @@ class Detector:
         if times:
             self._losses.close(times[0])
         stream, first = batch.stream or "", batch.first_offset or 0
+        generation = self._generation
         proposed = []
         for match in matched.matches:
             index = match.index
             offset = first + matched.places[index]
             tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
-            row = Row(match.read_document, times[index], stream, offset, tiebreaker)
+            read = partial(generation.matcher.document, batch, matched.places[index])
+            row = Row(read, times[index], stream, offset, tiebreaker)
             proposed.append(Candidate(row, match.targets, index=index))
-        generation = self._generation
         related = generation.lineage.decide(
             matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
         )

@@ -8,6 +8,7 @@ pipes, and are cut to a size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import attrs
 
@@ -17,7 +18,6 @@ from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import (
     Candidate,
     Completion,
-    MatchedBatch,
     Ordinal,
     Problem,
     Row,
@@ -136,7 +136,7 @@ def _completions(
         (*targets, *lineage.targets), schema, settings, NativePatternEngine(), lineage.paths
     )
     batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
-    candidates = _related(lineage, matcher.match(batch), report)
+    candidates = _related(lineage, matcher, batch, report)
     if isinstance(rule.body, SampleRule):
         candidates.sort(key=lambda candidate: candidate.row.offset)
     if isinstance(rule.body, EventRule):
@@ -146,9 +146,13 @@ def _completions(
 
 
 def _related(
-    lineage: ProcessLineage, matched: MatchedBatch, report: Callable[[Problem], None]
+    lineage: ProcessLineage,
+    matcher: EventMatcher,
+    batch: EventBatch,
+    report: Callable[[Problem], None],
 ) -> list[Candidate]:
     """Return the events that satisfy conditions, in the order of events."""
+    matched = matcher.match(batch)
     for problem in matched.problems:
         report(problem)
     times = EventClock().times(matched.times)
@@ -162,7 +166,7 @@ def _related(
     candidates = [
         Candidate(
             Row(
-                match.read_document,
+                partial(matcher.document, batch, matched.places[match.index]),
                 times[match.index],
                 _STREAM,
                 matched.places[match.index],

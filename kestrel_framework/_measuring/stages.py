@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from statistics import median
 
 import attrs
@@ -177,14 +178,15 @@ def _one_pass(stages: _Stages, detector: Detector, batches: Sequence[EventBatch]
     before = detector.snapshot()
     for batch in batches:
         started = now()
-        views = stages.decoder.decode(batch).views
+        for _ in stages.decoder.views(batch, []):
+            pass
         decoded = now()
-        for view in views:
+        for _, view in stages.decoder.views(batch, []):
             verdict(view)
         tested = now()
         matched = stages.event_matcher.match(batch)
         matched_at = now()
-        candidates = list(_candidates(batch, matched, event_clock))
+        candidates = list(_candidates(batch, matched, event_clock, stages.event_matcher))
         related = lineage.decide(matched.processes, candidates)
         related_at = now()
         tracker.advance(related)
@@ -215,14 +217,14 @@ def _one_pass(stages: _Stages, detector: Detector, batches: Sequence[EventBatch]
 
 
 def _candidates(
-    batch: EventBatch, matched: MatchedBatch, event_clock: EventClock
+    batch: EventBatch, matched: MatchedBatch, event_clock: EventClock, matcher: EventMatcher
 ) -> Iterator[Candidate]:
     times, first = event_clock.times(matched.times), batch.first_offset or 0
     for match in matched.matches:
         index = match.index
         tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
         row = Row(
-            match.read_document,
+            partial(matcher.document, batch, matched.places[index]),
             times[index],
             batch.stream or "",
             first + matched.places[index],

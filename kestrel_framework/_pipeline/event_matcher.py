@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from kestrel_framework._pipeline.event_decoder import (
-    DecodedBatch,
     EventDecoder,
 )
 from kestrel_framework._pipeline.flow import Match, MatchedBatch, Target
 from kestrel_framework._pipeline.rule_matcher import (
+    NOTHING_HOLDS,
     MatcherLimits,
     MatcherStatistics,
     ReadEvent,
@@ -88,37 +88,33 @@ class EventMatcher:
         Raises:
             InputError: the payloads are in a format that is not known.
         """
-        decoded = self._decoder.decode(batch)
-        processes: Sequence[tuple[object, ...]] = ()
-        if self._read_processes is not None:
-            processes = list(map(self._read_processes, decoded.views))
-        return MatchedBatch(
-            decoded.places,
-            decoded.times,
-            self._decoder.tiebreakers(decoded),
-            [problem for _, problem in decoded.problems],
-            processes,
-            self._matches(batch, decoded),
-        )
+        found = MatchedBatch()
+        # One event after the other from bytes to verdict: what it leaves in the processor's
+        # cache is needed at once, and its view is gone before the next one comes.
+        decoder, matcher = self._decoder, self._matcher
+        read_time, parse_time = decoder.read_time, decoder.parse_time
+        read_processes, verdict_of = self._read_processes, matcher.verdict
+        for place, view in decoder.views(batch, found.problems):
+            found.places.append(place)
+            try:
+                found.times.append(parse_time(read_time(view)))
+            except ValueError:
+                found.times.append(decoder.odd_time(batch, place, view, found.problems))
+            if read_processes is not None:
+                found.processes.append(read_processes(view))
+            if self.reads_tiebreakers:
+                found.tiebreakers.append(decoder.tiebreaker(view))
+            verdict = verdict_of(view)
+            if verdict is NOTHING_HOLDS:
+                continue
+            targets = verdict.targets
+            if verdict.residuals:
+                event = ReadEvent(view, partial(decoder.document, batch, place, view))
+                targets = matcher.targets(verdict, event)
+            if targets:
+                found.matches.append(Match(len(found.places) - 1, targets))
+        return found
 
     def document(self, batch: EventBatch, place: int) -> Document:
         """Return the whole event at a place of a batch where `match` finds one, in any process."""
         return self._decoder.document(batch, place)
-
-    def _matches(self, batch: EventBatch, decoded: DecodedBatch) -> list[Match]:
-        matches = []
-        matcher = self._matcher
-        verdict_of = matcher.verdict
-        for index, view in enumerate(decoded.views):
-            verdict = verdict_of(view)
-            if verdict.residuals:
-                place = decoded.places[index]
-                event = ReadEvent(view, partial(self._decoder.document, batch, place, view))
-                targets = matcher.targets(verdict, event)
-                if targets:
-                    matches.append(Match(index, targets, event.read_document))
-            elif verdict.targets:
-                place = decoded.places[index]
-                read = partial(self._decoder.document, batch, place, view)
-                matches.append(Match(index, verdict.targets, read))
-        return matches

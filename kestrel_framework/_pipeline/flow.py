@@ -70,15 +70,13 @@ class Match:
     Attributes:
         index: Which of the events of a `MatchedBatch`, from 0.
         targets: The numbers of the targets, ascending.
-        read_document: Returns the whole event.
     """
 
     index: int
-    targets: Sequence[int]
-    read_document: Callable[[], Document]
+    targets: tuple[int, ...]
 
 
-@attrs.frozen
+@attrs.define
 class MatchedBatch:
     """What a batch says by itself, before anything that depends on the batches before.
 
@@ -91,12 +89,12 @@ class MatchedBatch:
         matches: The events that satisfy targets; ascending.
     """
 
-    places: Sequence[int]
-    times: Sequence[int | None]
-    tiebreakers: Sequence[int | float | str | None]
-    problems: Sequence[Problem]
-    processes: Sequence[tuple[object, ...]]
-    matches: Sequence[Match]
+    places: list[int] = attrs.field(factory=list)
+    times: list[int | None] = attrs.field(factory=list)
+    tiebreakers: list[int | float | str | None] = attrs.field(factory=list)
+    problems: list[Problem] = attrs.field(factory=list)
+    processes: list[tuple[object, ...]] = attrs.field(factory=list)
+    matches: list[Match] = attrs.field(factory=list)
 
 
 Ordinal: TypeAlias = tuple[int, int, int | float | str, str, int]

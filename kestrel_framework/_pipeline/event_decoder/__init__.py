@@ -1,7 +1,6 @@
 """Decodes what sources hand over into views: the fields that rules read, and no more."""
 
 from kestrel_framework._pipeline.event_decoder.decoder import (
-    DecodedBatch,
     EventDecoder,
     documents_of,
 )
@@ -18,7 +17,6 @@ from kestrel_framework._pipeline.event_decoder.views import (
 )
 
 __all__ = [
-    "DecodedBatch",
     "EventDecoder",
     "KeysOfObject",
     "MalformedEventError",

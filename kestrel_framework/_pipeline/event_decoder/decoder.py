@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -23,32 +23,13 @@ from kestrel_framework.event import MAX_PAYLOAD_BYTES, Document, EventBatch, Eve
 
 
 @attrs.define
-class DecodedBatch:
-    """The events of a batch that can be read.
-
-    Attributes:
-        views: One for each.
-        places: Where in the batch each stands; ascending.
-        times: Event time of each in nanoseconds since 1970, or None where it says none.
-        problems: What was odd, in the order of the events, with its place in the batch.
-    """
-
-    views: list[View]
-    places: list[int]
-    times: list[int | None]
-    problems: list[tuple[int, Problem]]
-
-
-@attrs.define
 class DecoderStatistics:
     """What a decoder has counted.
 
     Attributes:
-        events: Events decoded, also those that took the slow way.
         slow: Events that took the slow way: an odd shape, an unknown or dotted key, odd JSON.
     """
 
-    events: int = 0
     slow: int = 0
 
 
@@ -62,6 +43,8 @@ class EventDecoder:
 
     Attributes:
         types: What reads the views.
+        read_time: Reads what a view says of event time.
+        parse_time: Makes nanoseconds since 1970 of that; a ValueError leads to `odd_time`.
     """
 
     def __init__(
@@ -70,15 +53,24 @@ class EventDecoder:
         self.statistics = DecoderStatistics()
         own = (settings.timestamp_field, settings.category_field, settings.tiebreaker_field)
         self.types = ViewTypes(paths, [path for path in (*own, *always) if path is not None])
+        self.read_time = self.reader(settings.timestamp_field)
+        self.parse_time = timestamp_parser(settings.timestamp_unit)
         self._timestamp_field = settings.timestamp_field
-        self._timestamp = self.reader(settings.timestamp_field)
         self._tiebreaker = (
             None if settings.tiebreaker_field is None else self.reader(settings.tiebreaker_field)
         )
-        self._parse_time = timestamp_parser(settings.timestamp_unit)
 
-    def decode(self, batch: EventBatch) -> DecodedBatch:
-        """Return the events of a batch.
+    @property
+    def reads_tiebreakers(self) -> bool:
+        """Whether a field says what orders events of one time."""
+        return self._tiebreaker is not None
+
+    def views(self, batch: EventBatch, problems: list[Problem]) -> Iterator[tuple[int, View]]:
+        """Yield the events of a batch that can be read, with their places in it.
+
+        Args:
+            batch: The events.
+            problems: Takes what is odd about an event, before it is yielded.
 
         Raises:
             InputError: the payloads are in a format that is not known.
@@ -88,19 +80,30 @@ class EventDecoder:
                 f'payloads in the format "{batch.payload_format}" cannot be read; only "json" can'
             )
         self.types.refresh()
-        decoded = DecodedBatch([], [], [], [])
         if batch.payloads:
-            self._decode_payloads(batch, decoded)
-        else:
-            self._convert_documents(batch, decoded)
-        self.statistics.events += len(decoded.views)
-        self._read_times(batch, decoded)
-        return decoded
+            return self._views_of_payloads(batch, problems)
+        return self._views_of_documents(batch, problems)
 
-    def tiebreakers(self, decoded: DecodedBatch) -> list[int | float | str | None]:
-        """Return what orders each event among those of its time; empty where no field does."""
-        read = self._tiebreaker
-        return [] if read is None else [_tiebreaker(read(view)) for view in decoded.views]
+    def odd_time(
+        self, batch: EventBatch, place: int, view: View, problems: list[Problem]
+    ) -> int | None:
+        """Return the time of an event that does not simply say one, or None."""
+        field = self._timestamp_field
+        value = _first(self.read_time(view))
+        if value is None:
+            cause, problem = "missing_timestamp", f"there is no `{field}`"
+        else:
+            try:
+                return self.parse_time(value)
+            except ValueError as error:
+                cause, problem = "bad_timestamp", f"`{field}`: {error}"
+        message = f"{problem}; the event takes the greatest time seen so far"
+        problems.append(_problem(batch, place, cause, message))
+        return None
+
+    def tiebreaker(self, view: View) -> int | float | str | None:
+        """Return what orders an event among those of its time."""
+        return None if self._tiebreaker is None else _tiebreaker(self._tiebreaker(view))
 
     def reader(self, path: str) -> RawReader:
         """Return what reads a path from a view; one that views do not hold is never there."""
@@ -131,25 +134,41 @@ class EventDecoder:
     def _view(self, batch: EventBatch, place: int) -> View:
         one = slice(place, place + 1)
         alone = EventBatch(documents=batch.documents[one], payloads=batch.payloads[one])
-        (view,) = self.decode(alone).views
+        ((_, view),) = self.views(alone, [])
         return view
 
-    def _decode_payloads(self, batch: EventBatch, decoded: DecodedBatch) -> None:
+    def _views_of_payloads(
+        self, batch: EventBatch, problems: list[Problem]
+    ) -> Iterator[tuple[int, View]]:
         decode = self.types.decode
-        views, places = decoded.views, decoded.places
+        view: View | None
         for place, payload in enumerate(batch.payloads):
             try:
                 if len(payload) > MAX_PAYLOAD_BYTES:
-                    view = self._slowly(batch, place, decoded)
+                    view = self._slowly(batch, place, problems)
                 else:
                     view = decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                view = self._slowly(batch, place, decoded)
+                view = self._slowly(batch, place, problems)
+                decode = self.types.decode
             if view is not None:
-                views.append(view)
-                places.append(place)
+                yield place, view
 
-    def _slowly(self, batch: EventBatch, place: int, decoded: DecodedBatch) -> View | None:
+    def _views_of_documents(
+        self, batch: EventBatch, problems: list[Problem]
+    ) -> Iterator[tuple[int, View]]:
+        convert = self.types.convert
+        view: View | None
+        for place, given in enumerate(batch.documents):
+            try:
+                view = convert(given) if _is_plain(given) else self._slowly(batch, place, problems)
+            except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
+                view = self._slowly(batch, place, problems)
+                convert = self.types.convert
+            if view is not None:
+                yield place, view
+
+    def _slowly(self, batch: EventBatch, place: int, problems: list[Problem]) -> View | None:
         """Return the view of an event of an odd shape, or None where there is none."""
         payload = batch.payloads[place] if batch.payloads else None
         if payload is not None and (not payload or payload.isspace()):
@@ -168,10 +187,11 @@ class EventDecoder:
             else:
                 view = self.types.view_of(checked_document(batch.documents[place], note))
         except MalformedEventError as malformed:
-            problem = _problem(batch, place, malformed.cause, malformed.message, skipped=True)
-            decoded.problems.append((place, problem))
+            problems.append(
+                _problem(batch, place, malformed.cause, malformed.message, skipped=True)
+            )
             return None
-        decoded.problems += [(place, _problem(batch, place, *each)) for each in notes]
+        problems += [_problem(batch, place, *each) for each in notes]
         return view
 
     def _plainly(self, payload: bytes) -> View | None:
@@ -185,53 +205,6 @@ class EventDecoder:
             return self.types.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-
-    def _convert_documents(self, batch: EventBatch, decoded: DecodedBatch) -> None:
-        convert = self.types.convert
-        views, places = decoded.views, decoded.places
-        for place, given in enumerate(batch.documents):
-            view: View | None
-            try:
-                view = convert(given) if _is_plain(given) else self._slowly(batch, place, decoded)
-            except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
-                view = self._slowly(batch, place, decoded)
-            if view is not None:
-                views.append(view)
-                places.append(place)
-
-    def _read_times(self, batch: EventBatch, decoded: DecodedBatch) -> None:
-        read, parse = self._timestamp, self._parse_time
-        times = decoded.times
-        odd = False
-        for view in decoded.views:
-            try:
-                times.append(parse(read(view)))
-            except ValueError:
-                times.append(None)
-                odd = True
-        if odd:
-            self._read_odd_times(batch, decoded)
-
-    def _read_odd_times(self, batch: EventBatch, decoded: DecodedBatch) -> None:
-        """Read those again that are no plain times, and say what is wrong with them."""
-        field = self._timestamp_field
-        for number, known in enumerate(decoded.times):
-            if known is not None:
-                continue
-            value = _first(self._timestamp(decoded.views[number]))
-            if value is None:
-                cause, problem = "missing_timestamp", f"there is no `{field}`"
-            else:
-                try:
-                    decoded.times[number] = self._parse_time(value)
-                except ValueError as error:
-                    cause, problem = "bad_timestamp", f"`{field}`: {error}"
-                else:
-                    continue
-            place = decoded.places[number]
-            message = f"{problem}; the event takes the greatest time seen so far"
-            decoded.problems.append((place, _problem(batch, place, cause, message)))
-        decoded.problems.sort(key=lambda item: item[0])
 
 
 _PLAIN_TYPES: Final = frozenset((dict, list, tuple, str, int, float, bool, type(None)))

@@ -165,6 +165,7 @@ class _Level:
         self.leaves: dict[str, None] = {}
         self.ignored: dict[str, None] = {}
         self.names: dict[str, str] = {}
+        self._seen: dict[str, None] = {}
         self._asks_about_objects = False
         self._types: tuple[type[View], type[View]] | None = None
         self._empty: tuple[View, View] | None = None
@@ -221,18 +222,18 @@ class _Level:
         leaf: object,
         ignored: object,
     ) -> type[View]:
+        names = {**self.names, **{key: f"i{n}" for n, key in enumerate(self.ignored)}}
         fields: list[tuple[str, Any, Any]] = []
-        for key, name in self.names.items():
+        # A key is found at once if it comes after the one that came before it in the event too.
+        for key in dict.fromkeys((*self._seen, *names)):
             if key in self.levels:
                 empty = self.levels[key]._empty
                 assert empty is not None
-                fields.append((name, inner[key][which], empty[which]))
+                fields.append((names[key], inner[key][which], empty[which]))
             else:
-                fields.append((name, leaf, msgspec.UNSET))
-        renamed = {name: key for key, name in self.names.items()}
-        for number, key in enumerate(self.ignored):
-            fields.append((f"i{number}", ignored, msgspec.UNSET))
-            renamed[f"i{number}"] = key
+                kind = ignored if key in self.ignored else leaf
+                fields.append((names[key], kind, msgspec.UNSET))
+        renamed = {name: key for key, name in names.items()}
         return msgspec.defstruct(
             self._name,
             fields,
@@ -256,14 +257,19 @@ class _Level:
                     here.setdefault(key, _Found()).add(inner, listed=listed)
                 elif key in self.levels:
                     learned |= self.levels[key].collect(inner, found, listed=listed)
-                elif self._is_strict and key not in self.ignored and type(key) is str:
-                    learned |= self._learn(key)
+                elif not self._is_strict or key in self.ignored or not self._learn(key):
+                    continue
+                if key not in self._seen:
+                    self._seen[key] = None
+                    learned = True
         if learned:
             self._types = None
         return learned
 
-    def _learn(self, key: str) -> bool:
-        if len(self.ignored) >= _MOST_IGNORED_KEYS or "." in key or not _is_plain_key(key):
+    def _learn(self, key: object) -> bool:
+        if not isinstance(key, str) or "." in key or not _is_plain_key(key):
+            return False
+        if len(self.ignored) >= _MOST_IGNORED_KEYS:
             return False
         self.ignored[key] = None
         return True

@@ -7,7 +7,6 @@ nothing in it is run. It does not send documents: the main process has the batch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
@@ -150,7 +149,7 @@ def joined(
         batch: As the detector numbers it.
         matcher: The matcher of the main process, for the documents.
     """
-    whole = MatchedBatch([], [], [], [], [], [])
+    whole = MatchedBatch()
     matched = []
     places: list[int] = []
     times: list[int | None] = []
@@ -178,9 +177,7 @@ def joined(
         ]
         sets = found.target_sets
         for index, number in zip(found.matched, found.target_set_of, strict=True):
-            index += events
-            read = partial(matcher.document, batch, places[index])
-            matched.append(Match(index, sets[number], read))
+            matched.append(Match(index + events, sets[number]))
     return attrs.evolve(
         whole,
         places=places,
@@ -194,9 +191,7 @@ def joined(
 
 def _found(matched: MatchedBatch) -> _Found:
     numbers: dict[tuple[int, ...], int] = {}
-    target_set_of = [
-        numbers.setdefault(tuple(match.targets), len(numbers)) for match in matched.matches
-    ]
+    target_set_of = [numbers.setdefault(match.targets, len(numbers)) for match in matched.matches]
     return _Found(
         list(matched.places),
         list(matched.times),

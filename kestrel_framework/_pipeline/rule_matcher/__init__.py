@@ -1,5 +1,6 @@
 """Finds, for each event, the conditions of all rules that hold for it."""
 
+from kestrel_framework._pipeline.rule_matcher.decision_graph import NOTHING_HOLDS
 from kestrel_framework._pipeline.rule_matcher.matcher import (
     MatcherStatistics,
     RuleMatcher,
@@ -8,4 +9,11 @@ from kestrel_framework._pipeline.rule_matcher.matcher import (
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 
-__all__ = ["MatcherLimits", "MatcherStatistics", "ReadEvent", "RuleMatcher", "paths_read"]
+__all__ = [
+    "NOTHING_HOLDS",
+    "MatcherLimits",
+    "MatcherStatistics",
+    "ReadEvent",
+    "RuleMatcher",
+    "paths_read",
+]

@@ -75,6 +75,9 @@ class Verdict:
     residuals: tuple[tuple[int, EventTest], ...] = ()
 
 
+NOTHING_HOLDS: Final = Verdict()
+
+
 class _Edges(dict[object, "Node"]):
     """Where to go on from a node; what is not known yet is found out when asked for.
 
@@ -128,7 +131,7 @@ class Node:
         self.next: dict[object, Node] = {}
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
-        self.verdict = Verdict()
+        self.verdict = NOTHING_HOLDS
 
 
 class DecisionGraph:
@@ -259,7 +262,7 @@ class DecisionGraph:
             fields = self._fields_of(pending)
             if fields:
                 self._look_at(node, fields)
-            else:
+            elif targets or pending:
                 tests = [(target, self._residuals.test(residual)) for target, residual in pending]
                 node.verdict = Verdict(targets, tuple(tests))
         return node

@@ -135,7 +135,7 @@ class RuleMatcher:
             return self._slow_verdict(view)
         return node.verdict
 
-    def targets(self, verdict: Verdict, event: ReadEvent) -> list[int]:
+    def targets(self, verdict: Verdict, event: ReadEvent) -> tuple[int, ...]:
         """Return the targets that hold for an event, ascending."""
         found = set(verdict.targets)
         for target, test in verdict.residuals:
@@ -143,7 +143,7 @@ class RuleMatcher:
                 self._residuals_tested += 1
                 if test(event):
                     found.add(target)
-        return sorted(found)
+        return tuple(sorted(found))
 
     def _slow_verdict(self, view: View) -> Verdict:
         node = self._graph.root
