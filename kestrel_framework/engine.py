@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final, Self
@@ -17,19 +17,13 @@ from typing import Final, Self
 import attrs
 
 from kestrel_framework._assembly import Assembler, Assembly
+from kestrel_framework._batch_feed import BatchFeed
 from kestrel_framework._pipeline.action_runner import ActionRunner
 from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
-from kestrel_framework._pipeline.bounded_queue import BoundedQueue, QueueClosedError
-from kestrel_framework._pipeline.flow import Problem
-from kestrel_framework._pipeline.matcher_pool import (
-    Job,
-    Lookahead,
-    MatcherPool,
-    PoolStatistics,
-)
+from kestrel_framework._pipeline.bounded_queue import QueueClosedError
+from kestrel_framework._pipeline.matcher_pool import Job
 from kestrel_framework._pipeline.source_reader import (
     Delivery,
-    FromSource,
     SourceEnded,
     SourceReader,
 )
@@ -38,7 +32,6 @@ from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
-from kestrel_framework.detector import MatchedFeed
 from kestrel_framework.errors import KestrelError, OutputError, StateError
 from kestrel_framework.event import EventBatch
 from kestrel_framework.interfaces import Change, SupportsLiveness, SupportsProgress
@@ -49,10 +42,8 @@ __all__ = ["Engine", "EngineReport", "ExitStatus"]
 _CHECKPOINT_SECONDS: Final = 5.0
 _SNAPSHOT_KEY: Final = b"engine/detector"
 _POSITION_KEY: Final = b"engine/position/"
-_WORKERS: Final = "workers"
 _WORKERS_SHARE: Final = 4
 """Which part of the time for closing a worker may take for what it has."""
-_KILLED_WORKERS: Final = "killed_workers"
 
 
 class Engine:
@@ -73,17 +64,12 @@ class Engine:
         self._settings = settings
         self._assembly = assembly
         self._detector = assembly.detector
-        self._log = ProblemLog()
-        self._detector.on_problem = self._log
+        problem_log = ProblemLog()
+        self._detector.on_problem = problem_log
         self._aborting = aborting
         self._record = RunRecord()
-        self._feed = MatchedFeed(assembly.detector)
-        self._pool = self._started_pool()
-        self._inbox: BoundedQueue[FromSource] = BoundedQueue(
-            settings.queue_batches * max(1, len(assembly.sources)),
-            *([] if self._pool is None else [self._pool.wake]),
-        )
-        self._lookahead = None if self._pool is None else Lookahead(self._inbox, self._pool)
+        capacity = settings.queue_batches * max(1, len(assembly.sources))
+        self._feed = BatchFeed(assembly.detector, settings.workers, capacity, problem_log)
         self._readers: dict[str, SourceReader] = {}
         self._waiting: deque[str] = deque()
         self._reading: set[str] = set()
@@ -164,7 +150,7 @@ class Engine:
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
-        statistics["workers"] = self._workers
+        statistics["workers"] = attrs.asdict(self._feed.statistics)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }
@@ -175,12 +161,6 @@ class Engine:
             if (counts := counters.read())
         }
         return statistics
-
-    @property
-    def _workers(self) -> dict[str, int]:
-        if self._pool is None:
-            return attrs.asdict(PoolStatistics(1))
-        return attrs.asdict(self._pool.statistics)
 
     def progress(self) -> tuple[int, int] | None:
         """Return (done, total) of all sources, or None where one does not know. From any thread."""
@@ -241,19 +221,6 @@ class Engine:
             self._refuse_replacements()
         return done
 
-    def _started_pool(self) -> MatcherPool | None:
-        if self._settings.workers == 1:
-            return None
-        try:
-            return MatcherPool(
-                self._settings.workers,
-                self._feed.matcher,
-                self._feed.matcher_of,
-                tell=lambda sentence: self._log(Problem(_WORKERS, sentence)),
-            )
-        except OSError as error:
-            raise KestrelError(f"no matching process can be started: {error}") from error
-
     # --- starting -------------------------------------------------------------------
 
     def _open(self) -> bool:
@@ -273,7 +240,7 @@ class Engine:
             self._readers[name] = SourceReader(
                 name,
                 source,
-                self._inbox,
+                self._feed.inbox,
                 batch_size=self._settings.batch_size,
                 read_timeout=self._settings.read_timeout,
                 position=self._positions.get(name),
@@ -322,7 +289,7 @@ class Engine:
             if not self._reading:
                 break
             try:
-                item, job = self._next()
+                item, job = self._feed.next()
             except QueueClosedError:
                 break
             self._replace_rules()
@@ -337,12 +304,6 @@ class Engine:
             if error is not None:
                 self._record.fail(error, ExitStatus.INPUT_FAILED)
         self._orderly = True
-
-    def _next(self) -> tuple[FromSource | None, Job | None]:
-        """Return what came next, and what workers found in it."""
-        if self._lookahead is None:
-            return self._inbox.get(), None
-        return self._lookahead.next()
 
     def _begin(self, name: str) -> None:
         if not self._stop_requested:
@@ -362,7 +323,7 @@ class Engine:
 
     def _take(self, delivery: Delivery, job: Job | None) -> None:
         name, batch = delivery.source, delivery.batch
-        error = self._attempt(lambda: self._alerts(self._stamped(name, batch), job))
+        error = self._attempt(lambda: self._feed.feed(self._stamped(name, batch), job))
         if error is None and batch.watermark is not None:
             self._watermarks[name] = max(batch.watermark, self._watermarks.get(name, 0))
             error = self._attempt(self._advance)
@@ -372,18 +333,6 @@ class Engine:
         if batch.position is not None:
             self._positions[name] = batch.position
             self._unacknowledged[name] = batch.position
-
-    def _alerts(self, batch: EventBatch, job: Job | None) -> list[Alert]:
-        """Return the alerts of a batch that workers may have matched."""
-        if job is None:
-            return self._detector.feed(batch)
-        if job.given_up:
-            lost = Counter(batch.lost) + Counter({_KILLED_WORKERS: job.given_up})
-            batch = attrs.evolve(batch, lost=lost)
-            problem = f"{job.given_up} events are given up: matching processes die of them"
-            self._log(Problem(_KILLED_WORKERS, problem, batch.origin))
-        matcher = self._feed.matcher
-        return self._feed.feed(batch, lambda numbered: job.matched(numbered, matcher))
 
     def _attempt(self, work: Callable[[], Iterable[Alert]]) -> KestrelError | None:
         """Dispatch what `work` finds, and return why that failed: the engine goes on."""
@@ -424,18 +373,11 @@ class Engine:
             if not done.set_running_or_notify_cancel():
                 continue
             try:
-                self._replace(rules)
+                self._feed.replace_rules(rules)
             except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
                 done.set_exception(error)
             else:
                 done.set_result(None)
-
-    def _replace(self, rules: RuleSet) -> None:
-        if self._pool is not None:
-            self._pool.prepare(rules)
-        self._detector.replace(rules)
-        if self._pool is not None:
-            self._pool.switch(self._feed.matcher)
 
     def _checkpoint(self) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
@@ -475,13 +417,10 @@ class Engine:
             return
         for reader in list(self._readers.values()):
             reader.stop()
-        if self._pool is not None:
-            self._pool.hurry(self._settings.close_timeout / _WORKERS_SHARE)
+        self._feed.hurry(self._settings.close_timeout / _WORKERS_SHARE)
         if not self._ended.wait(self._settings.close_timeout):
             self._aborting.set()
-            if self._pool is not None:
-                self._pool.abort()
-            self._inbox.close()
+            self._feed.abort()
             self._dispatcher.abort()
 
     def _shut_down(self) -> None:
@@ -491,9 +430,7 @@ class Engine:
             reader.stop()
         if self._orderly:
             self._checkpoint()
-        self._inbox.close()
-        if self._pool is not None:
-            self._pool.close(timeout)
+        self._feed.close(timeout)
         for reader in self._readers.values():
             reader.finish()
         deadline = time.monotonic() + timeout

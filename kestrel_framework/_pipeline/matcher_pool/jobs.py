@@ -51,6 +51,7 @@ class Job:
 
     Args:
         payloads: The events.
+        matcher: The matcher of the main process, whose rules the workers have.
 
     Attributes:
         given_up: How many events are given up.
@@ -58,8 +59,9 @@ class Job:
         hung: How often a worker was ended for taking too long.
     """
 
-    def __init__(self, payloads: Sequence[bytes]) -> None:
+    def __init__(self, payloads: Sequence[bytes], matcher: EventMatcher) -> None:
         self.payloads = payloads
+        self._matcher = matcher
         self.given_up = 0
         self.is_left = False
         self.hung = 0
@@ -108,9 +110,9 @@ class Job:
 
         Args:
             batch: The batch, as the detector numbers it.
-            matcher: That of the main process, of the same rules.
+            matcher: That of the main process, of the rules now in force.
         """
-        if self.is_left:
+        if self.is_left or matcher is not self._matcher:
             return matcher.match(batch)
         parts = [(part.start, part.answer) for part in self._parts if part.answer is not None]
         return joined(parts, batch, matcher)

@@ -153,9 +153,12 @@ class MatcherPool:
 
         Never waits. At most `in_flight` jobs should be under way, so that memory is bounded.
         """
-        if not batch.payloads or batch.payload_format != "json" or self._is_too_slow:
+        if not batch.payloads or batch.payload_format != "json":
             return None
-        job = Job(batch.payloads)
+        self._replace_dead()
+        if self._is_too_slow:
+            return None
+        job = Job(batch.payloads, self._matcher)
         self._waiting.extend(job.parts)
         self._hand_out()
         return job
@@ -241,17 +244,18 @@ class MatcherPool:
             return False
         return time.monotonic() - self._ready_at >= _START_PATIENCE
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> bool:
         if self._nursery is None or self._aborted:
-            return
+            return False
         try:
             connection = self._nursery.start_worker(self._generation)
         except OSError:
             self._lose_nursery()
-            return
+            return False
         worker = _Worker(connection)
         self._workers.append(worker)
         self._selector.register(connection, selectors.EVENT_READ, worker)
+        return True
 
     def _lose_nursery(self) -> None:
         """Do without workers: where they came from, there are no more."""
@@ -286,8 +290,8 @@ class MatcherPool:
         missing = self.statistics.number - len(self._workers)
         if missing and time.monotonic() >= self._start_at:
             for _ in range(missing):
-                self.statistics.restarts += 1
-                self._start_worker()
+                if self._start_worker():
+                    self.statistics.restarts += 1
 
     def _give(self, worker: _Worker, part: Part) -> None:
         self._next_number += 1
