@@ -8,8 +8,7 @@ for alert in detector.feed([document]):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -18,6 +17,7 @@ import msgspec
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._pipeline.alert_builder import AlertBuilder
+from kestrel_framework._pipeline.candidate_builder import proposed_candidates
 from kestrel_framework._pipeline.event_clock import EventClock
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import (
@@ -25,7 +25,6 @@ from kestrel_framework._pipeline.flow import (
     Completion,
     MatchedBatch,
     Problem,
-    Row,
     Target,
     targets_of,
 )
@@ -127,6 +126,12 @@ class _Generation:
     tracker: SequenceTracker
     result_filter: ResultFilter
     alert_builder: AlertBuilder
+    event_targets: frozenset[int]
+    decided_elsewhere: frozenset[int]
+
+    def idle(self, targets: Collection[int]) -> frozenset[int]:
+        """Return those of some targets that mean nothing, and that no other stage decides."""
+        return self.tracker.idle(targets) - self.decided_elsewhere
 
 
 class Detector:
@@ -308,22 +313,29 @@ class Detector:
         targets = targets_of(rules)
         limits = LineageLimits(self._lineage_processes)
         lineage = ProcessLineage(rules, targets, limits, self._report)
+        runner = PredicateRunner(
+            targets,
+            self._evaluators,
+            self._runtime,
+            self._schema,
+            Limits(),
+            self._evaluation_failed,
+        )
         return _Generation(
             rules,
             targets,
             self._event_matcher(targets, lineage),
             lineage,
-            PredicateRunner(
-                targets,
-                self._evaluators,
-                self._runtime,
-                self._schema,
-                Limits(),
-                self._evaluation_failed,
-            ),
+            runner,
             SequenceTracker(rules, targets, self._limits),
             ResultFilter(rules),
             AlertBuilder(rules),
+            frozenset(
+                number
+                for number, target in enumerate(targets)
+                if isinstance(rules.rules[target.rule].body, EventRule)
+            ),
+            lineage.asked | runner.asked,
         )
 
     def _matcher(self, rules: RuleSet) -> EventMatcher:
@@ -352,22 +364,11 @@ class Detector:
             self._losses.close(times[0])
         stream, first = batch.stream or "", batch.first_offset or 0
         generation = self._generation
-        proposed = []
-        for match in matched.matches:
-            index = match.index
-            offset = first + matched.places[index]
-            tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
-            read = partial(generation.matcher.document, batch, matched.places[index])
-            row = Row(read, times[index], stream, offset, tiebreaker)
-            proposed.append(Candidate(row, match.targets, index=index))
+        proposed = proposed_candidates(batch, matched, times, generation.matcher, generation.idle)
         related = generation.lineage.decide(
             matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
         )
-        alerts = [
-            alert
-            for candidate in generation.runner.confirm(related)
-            for alert in self._alerts(candidate)
-        ]
+        alerts = self._completed(self._findings(generation.runner.confirm(related)))
         if batch.watermark is not None:
             alerts += self.advance(batch.watermark)
         return alerts
@@ -387,20 +388,24 @@ class Detector:
             self.statistics.lost.update(batch.lost)
             self._losses.record(batch.lost, self._clock.greatest)
 
-    def _alerts(self, candidate: Candidate) -> list[Alert]:
+    def _findings(self, candidates: Iterable[Candidate]) -> Iterator[Completion]:
+        """Yield what events are, in their order, by themselves and in sequences."""
         generation = self._generation
-        event = candidate.row.event()
-        findings = []
-        in_sequences = False
-        for number in candidate.targets:
-            target = generation.targets[number]
-            if isinstance(generation.rules.rules[target.rule].body, EventRule):
-                findings.append(Completion(target.rule, (), (event,)))
-            else:
-                in_sequences = True
-        if in_sequences:
-            findings += generation.tracker.advance([candidate])
-        return self._completed(findings)
+        steps: list[Candidate] = []
+        for candidate in candidates:
+            if not generation.event_targets.isdisjoint(candidate.targets):
+                if steps:
+                    yield from generation.tracker.advance(steps)
+                    steps = []
+                event = candidate.row.event()
+                for number in candidate.targets:
+                    if number in generation.event_targets:
+                        yield Completion(generation.targets[number].rule, (), (event,))
+                if generation.event_targets.issuperset(candidate.targets):
+                    continue
+            steps.append(candidate)
+        if steps:
+            yield from generation.tracker.advance(steps)
 
     def _completed(self, findings: Iterable[Completion]) -> list[Alert]:
         alerts = []

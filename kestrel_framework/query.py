@@ -8,7 +8,6 @@ pipes, and are cut to a size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 import attrs
 
@@ -166,7 +165,7 @@ def _related(
     candidates = [
         Candidate(
             Row(
-                partial(matcher.document, batch, matched.places[match.index]),
+                matcher.document_reader(batch, matched.places[match.index]),
                 times[match.index],
                 _STREAM,
                 matched.places[match.index],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from statistics import median
 
 import attrs
@@ -224,7 +223,7 @@ def _candidates(
         index = match.index
         tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
         row = Row(
-            partial(matcher.document, batch, matched.places[index]),
+            matcher.document_reader(batch, matched.places[index]),
             times[index],
             batch.stream or "",
             first + matched.places[index],

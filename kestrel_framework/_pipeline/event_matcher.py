@@ -5,7 +5,7 @@ Nothing here depends on the batches before, so that several processes can do it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from kestrel_framework._pipeline.event_decoder import (
@@ -109,12 +109,19 @@ class EventMatcher:
                 continue
             targets = verdict.targets
             if verdict.residuals:
-                event = ReadEvent(view, partial(decoder.document, batch, place, view))
+                event = ReadEvent(view, partial(decoder.document, _event(batch, place)))
                 targets = matcher.targets(verdict, event)
             if targets:
                 found.matches.append(Match(len(found.places) - 1, targets))
         return found
 
-    def document(self, batch: EventBatch, place: int) -> Document:
-        """Return the whole event at a place of a batch where `match` finds one, in any process."""
-        return self._decoder.document(batch, place)
+    def document_reader(self, batch: EventBatch, place: int) -> Callable[[], Document]:
+        """Return what reads the whole event at a place of a batch where `match` finds one.
+
+        In whatever process it was found. Of the batch, it holds this event alone.
+        """
+        return partial(self._decoder.document, _event(batch, place))
+
+
+def _event(batch: EventBatch, place: int) -> bytes | Document:
+    return batch.payloads[place] if batch.payloads else batch.documents[place]

@@ -43,7 +43,7 @@ class Row:
         offset: int,
         tiebreaker: int | float | str | None = None,
     ) -> None:
-        self._read_document = read_document
+        self._read_document: Callable[[], Document] | None = read_document
         self._document: Document | None = None
         self.timestamp = timestamp
         self.stream = stream
@@ -54,7 +54,9 @@ class Row:
     def document(self) -> Document:
         """The whole event; decoded when first asked for."""
         if self._document is None:
+            assert self._read_document is not None
             self._document = self._read_document()
+            self._read_document = None  # it may hold the bytes of the event
         return self._document
 
     def event(self) -> Event:

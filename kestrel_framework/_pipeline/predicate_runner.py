@@ -85,6 +85,11 @@ class PredicateRunner:
             loaded = evaluator.load(target.condition, types, limits)
             self._asked[number] = _Asked(target, loaded, tuple(fields.values()))
 
+    @property
+    def asked(self) -> frozenset[int]:
+        """The targets that a runtime decides."""
+        return frozenset(self._asked)
+
     def confirm(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return the candidates with the targets that are confirmed, in order.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import attrs
 import msgspec
@@ -87,9 +86,9 @@ def _traced(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         way = DecodingWay.SLOW
         why_slow = str(error) or "it nests deeply"
-        view = types.view_of(matcher.document(batch, 0))
+        view = types.view_of(matcher.document_reader(batch, 0)())
     learned = sorted(set(passed_over(types.keys)) - known)
-    event = ReadEvent(view, partial(matcher.document, batch, 0))
+    event = ReadEvent(view, matcher.document_reader(batch, 0))
     line = (batch.first_offset or 0) + 1
     path = inspection.path(event)
     yield TracedEvent(batch.origin, line, way, why_slow, tuple(learned), path)

@@ -118,24 +118,23 @@ class EventDecoder:
         readers = [self.reader(path) for path in paths]
         return lambda view: tuple([read(view) for read in readers])
 
-    def document(self, batch: EventBatch, place: int, view: View | None = None) -> Document:
-        """Return the whole event at a place of a batch, of which there is a view.
+    def document(self, event: bytes | Document) -> Document:
+        """Return the whole of an event, of which there is a view.
 
-        Where the parts of it that no rule reads make it unreadable, it is what the view holds;
-        the view is made again if it is not given.
+        Where the parts of it that no rule reads make it unreadable, it is what the view holds.
         """
         try:
-            if batch.payloads:
-                return document_of_payload(batch.payloads[place], _ignore)
-            return checked_document(batch.documents[place], _ignore)
+            if isinstance(event, bytes):
+                return document_of_payload(event, _ignore)
+            return checked_document(event, _ignore)
         except MalformedEventError:
-            return self.types.document_of(view or self._view(batch, place))
-
-    def _view(self, batch: EventBatch, place: int) -> View:
-        one = slice(place, place + 1)
-        alone = EventBatch(documents=batch.documents[one], payloads=batch.payloads[one])
-        ((_, view),) = self.views(alone, [])
-        return view
+            batch = (
+                EventBatch(payloads=[event])
+                if isinstance(event, bytes)
+                else EventBatch(documents=[event])
+            )
+            ((_, view),) = self.views(batch, [])
+            return self.types.document_of(view)
 
     def _views_of_payloads(
         self, batch: EventBatch, problems: list[Problem]

@@ -28,6 +28,7 @@ A tuple or list is a list, or the values of several objects in a list; it may ho
 """
 
 _DecodedLeaf: TypeAlias = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
+_DEEPEST: Final = 32
 _MOST_IGNORED_KEYS: Final = 64
 """How many keys that no rule reads are known of one object."""
 
@@ -66,8 +67,10 @@ class ViewTypes:
         self._root = _Level("event")
         known = {path: split_path(path) for path in (*always, *sorted(paths))}
         for path, parts in known.items():
-            if all(map(_is_plain_key, parts)) and not any(
-                path.startswith(f"{short}.") for short in always
+            if (
+                len(parts) <= _DEEPEST
+                and all(map(_is_plain_key, parts))
+                and not any(path.startswith(f"{short}.") for short in always)
             ):
                 self._root.add(cast("tuple[str, ...]", parts), may_be_object=paths.get(path, False))
         self.paths = frozenset(path for path, parts in known.items() if self._root.has(parts))
@@ -259,7 +262,7 @@ class _Level:
                     learned |= self.levels[key].collect(inner, found, listed=listed)
                 elif not self._is_strict or key in self.ignored or not self._learn(key):
                     continue
-                if key not in self._seen:
+                if type(key) is str and key not in self._seen:
                     self._seen[key] = None
                     learned = True
         if learned:
@@ -267,7 +270,7 @@ class _Level:
         return learned
 
     def _learn(self, key: object) -> bool:
-        if not isinstance(key, str) or "." in key or not _is_plain_key(key):
+        if type(key) is not str or "." in key or not _is_plain_key(key):
             return False
         if len(self.ignored) >= _MOST_IGNORED_KEYS:
             return False

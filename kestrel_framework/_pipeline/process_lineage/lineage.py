@@ -109,6 +109,11 @@ class ProcessLineage:
         return tuple(self._targets)
 
     @property
+    def asked(self) -> frozenset[int]:
+        """The targets that ask for lineage."""
+        return frozenset(self._asked)
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """The paths whose values `decide` needs of every event."""
         return tuple(field.path for fields in self._table.trees for field in fields)

@@ -87,6 +87,16 @@ class SequenceMachine:
 
     # --- events -----------------------------------------------------------------
 
+    def is_later(self, step: int) -> bool:
+        """Say whether a step, or `UNTIL`, only goes on with what another one began."""
+        role = self._until if step == UNTIL else self._roles[step]
+        return not role.comes_first
+
+    @property
+    def has_trailing(self) -> bool:
+        """Whether sequences end with an event that does not come."""
+        return self._has_trailing
+
     def takers(self, step: int) -> Takers:
         """Return what takes the events that satisfy a step, or `UNTIL`."""
         return for_each_key(self._taker(self._until if step == UNTIL else self._roles[step]))

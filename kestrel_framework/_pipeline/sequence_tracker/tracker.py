@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,6 +17,7 @@ from kestrel_framework._pipeline.sequence_tracker.encoding import (
     decode,
     encode,
 )
+from kestrel_framework._pipeline.sequence_tracker.idleness import Idleness
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
 from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, ReadKey
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
@@ -106,6 +107,7 @@ class SequenceTracker:
             if machine is not None:
                 self._machines[rule.rule_id, rule.semantic_hash] = machine
                 by_rule[number] = machine
+        self._idleness = Idleness(by_rule, targets)
         self._routes = self._routes_to(by_rule, rules, targets, raw_values)
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
@@ -137,6 +139,15 @@ class SequenceTracker:
             if statistics.live > most:
                 self._make_room(event.timestamp)
         return done
+
+    def idle(self, targets: Collection[int]) -> frozenset[int]:
+        """Return those of some targets that mean nothing to events that satisfy only these.
+
+        They are later steps of sequences that have not begun, and that none of these begins.
+        """
+        if self._waiting_room.turns:
+            return frozenset()
+        return self._idleness.idle(targets)
 
     def expire(self, watermark: int) -> list[Completion]:
         """Hear that no event older than `watermark` will come, and return what that completes."""
