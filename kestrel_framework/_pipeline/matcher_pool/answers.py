@@ -6,8 +6,8 @@ nothing in it is run. It does not send documents: the main process has the batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import attrs
@@ -17,7 +17,6 @@ from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Match, MatchedBatch, Problem
 from kestrel_framework.event import EventBatch
 
-_UNSET_CODE: Final = 1
 _Number = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -41,14 +40,21 @@ class _Problem(msgspec.Struct, array_like=True, frozen=True, gc=False):
     skipped: bool
 
 
+class _Column(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What events have at a path; null where they have nothing, which `unset` says."""
+
+    values: list[Any]
+    unset: list[_Number]
+
+
 class _Found(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A `MatchedBatch`; its matches as columns."""
+    """A `MatchedBatch`; its processes and matches as columns."""
 
     places: list[_Number]
     times: list[int | None]
     tiebreakers: list[int | float | str | None]
     problems: list[_Problem]
-    processes: list[tuple[Any, ...]]
+    processes: list[_Column]
     matched: list[_Number]
     target_sets: list[tuple[_Number, ...]]
     target_set_of: list[_Number]
@@ -126,8 +132,9 @@ def check(answer: PartialAnswer, events: int, matcher: EventMatcher) -> None:
         _is_ascending(found.places, events)
         and len(found.times) == count
         and len(found.tiebreakers) in ((count,) if matcher.reads_tiebreakers else (0,))
-        and len(found.processes) == (count if matcher.paths else 0)
-        and all(len(values) == len(matcher.paths) for values in found.processes)
+        and len(found.processes) == (len(matcher.paths) if count else 0)
+        and all(len(column.values) == count for column in found.processes)
+        and all(_is_ascending(column.unset, count) for column in found.processes)
         and _is_ascending(found.matched, count)
         and len(found.target_set_of) == len(found.matched)
         and (not found.matched or max(found.target_set_of) < len(found.target_sets))
@@ -139,33 +146,24 @@ def check(answer: PartialAnswer, events: int, matcher: EventMatcher) -> None:
         raise AnswerError("the answer does not fit the batch")
 
 
-def joined(
-    parts: Iterable[tuple[int, PartialAnswer]], batch: EventBatch, matcher: EventMatcher
-) -> MatchedBatch:
+def joined(parts: Iterable[tuple[int, PartialAnswer]], batch: EventBatch) -> MatchedBatch:
     """Return what answers about parts of a batch, each with its first place, say together.
 
     Args:
         parts: In order; each with something found.
         batch: As the detector numbers it.
-        matcher: The matcher of the main process, for the documents.
     """
     whole = MatchedBatch()
-    matched = []
-    places: list[int] = []
-    times: list[int | None] = []
-    tiebreakers: list[int | float | str | None] = []
-    processes: list[tuple[object, ...]] = []
-    problems: list[Problem] = []
     for first, part in parts:
         found = part.found
         assert found is not None
-        events = len(places)
-        places += [place + first for place in found.places] if first else found.places
-        times += found.times
-        tiebreakers += found.tiebreakers
-        processes += found.processes
+        events = len(whole.places)
+        whole.places += [place + first for place in found.places] if first else found.places
+        whole.times += found.times
+        whole.tiebreakers += found.tiebreakers
+        whole.processes += _rows(found.processes)
         line = (batch.first_offset or 0) + first
-        problems += [
+        whole.problems += [
             Problem(
                 problem.cause,
                 problem.message,
@@ -176,17 +174,11 @@ def joined(
             for problem in found.problems
         ]
         sets = found.target_sets
-        for index, number in zip(found.matched, found.target_set_of, strict=True):
-            matched.append(Match(index + events, sets[number]))
-    return attrs.evolve(
-        whole,
-        places=places,
-        times=times,
-        tiebreakers=tiebreakers,
-        processes=processes,
-        problems=problems,
-        matches=matched,
-    )
+        whole.matches += [
+            Match(index + events, sets[number])
+            for index, number in zip(found.matched, found.target_set_of, strict=True)
+        ]
+    return whole
 
 
 def _found(matched: MatchedBatch) -> _Found:
@@ -197,32 +189,32 @@ def _found(matched: MatchedBatch) -> _Found:
         list(matched.times),
         list(matched.tiebreakers),
         [_Problem(each.cause, each.message, each.line, each.skipped) for each in matched.problems],
-        list(matched.processes),
+        [_column(values) for values in zip(*matched.processes, strict=True)],
         [match.index for match in matched.matches],
         list(numbers),
         target_set_of,
     )
 
 
+def _column(values: Sequence[object]) -> _Column:
+    unset = [index for index, value in enumerate(values) if value is msgspec.UNSET]
+    if not unset:
+        return _Column(list(values), [])
+    return _Column([None if value is msgspec.UNSET else value for value in values], unset)
+
+
+def _rows(columns: Sequence[_Column]) -> Iterator[tuple[object, ...]]:
+    for column in columns:
+        for index in column.unset:
+            column.values[index] = msgspec.UNSET
+    return zip(*[column.values for column in columns], strict=True)
+
+
 def _is_ascending(numbers: Sequence[int], end: int) -> bool:
     """Say whether numbers ascend, without repeating, below `end`."""
-    if not numbers:
-        return True
-    return numbers[-1] < end and all(first < second for first, second in pairwise(numbers))
+    return not numbers or (numbers[-1] < end and all(map(operator.lt, numbers, numbers[1:])))
 
 
-def _extension(value: object) -> msgspec.msgpack.Ext:
-    if value is msgspec.UNSET:
-        return msgspec.msgpack.Ext(_UNSET_CODE, b"")
-    raise NotImplementedError(type(value).__name__)
-
-
-def _of_extension(code: int, data: memoryview) -> object:
-    if code == _UNSET_CODE:
-        return msgspec.UNSET
-    raise ValueError(f"the extension {code} is not known")
-
-
-_encoder: Final = msgspec.msgpack.Encoder(enc_hook=_extension)
+_encoder: Final = msgspec.msgpack.Encoder()
 _requests: Final = msgspec.msgpack.Decoder(_Request)
-_answers: Final = msgspec.msgpack.Decoder(_Answer, ext_hook=_of_extension)
+_answers: Final = msgspec.msgpack.Decoder(_Answer)

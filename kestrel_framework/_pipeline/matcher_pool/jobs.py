@@ -115,4 +115,4 @@ class Job:
         if self.is_left or matcher is not self._matcher:
             return matcher.match(batch)
         parts = [(part.start, part.answer) for part in self._parts if part.answer is not None]
-        return joined(parts, batch, matcher)
+        return joined(parts, batch)
