@@ -221,7 +221,7 @@ def _tuple(item: _Codec) -> _Codec:
     inner = item.refer
     return _Codec(
         write,
-        tuple[item.raw, ...],
+        tuple[item.raw, ...],  # type: ignore[name-defined]
         inner and (lambda raws, parts, used: tuple([inner(each, parts, used) for each in raws])),
         item.has_parts,
     )

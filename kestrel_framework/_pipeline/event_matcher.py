@@ -92,13 +92,13 @@ class EventMatcher:
         # One event after the other from bytes to verdict: what it leaves in the processor's
         # cache is needed at once, and its view is gone before the next one comes.
         decoder, matcher = self._decoder, self._matcher
-        read_time, parse_time = decoder.read_time, decoder.parse_time
+        read_time, parsed_times = decoder.read_time, decoder.parsed_times
         read_processes, verdict_of = self._read_processes, matcher.verdict
         for place, view in decoder.views(batch, found.problems):
             found.places.append(place)
             try:
-                found.times.append(parse_time(read_time(view)))
-            except ValueError:
+                found.times.append(parsed_times[read_time(view)])
+            except (ValueError, TypeError):
                 found.times.append(decoder.odd_time(batch, place, view, found.problems))
             if read_processes is not None:
                 found.processes.append(read_processes(view))

@@ -15,7 +15,7 @@ from kestrel_framework._pipeline.event_decoder.documents import (
     checked_document,
     document_of_payload,
 )
-from kestrel_framework._pipeline.event_decoder.times import timestamp_parser
+from kestrel_framework._pipeline.event_decoder.times import TimestampParser
 from kestrel_framework._pipeline.event_decoder.views import RawReader, View, ViewTypes
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework.errors import InputError
@@ -44,7 +44,7 @@ class EventDecoder:
     Attributes:
         types: What reads the views.
         read_time: Reads what a view says of event time.
-        parse_time: Makes nanoseconds since 1970 of that; a ValueError leads to `odd_time`.
+        parsed_times: Nanoseconds since 1970 by what that is; errors lead to `odd_time`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EventDecoder:
         own = (settings.timestamp_field, settings.category_field, settings.tiebreaker_field)
         self.types = ViewTypes(paths, [path for path in (*own, *always) if path is not None])
         self.read_time = self.reader(settings.timestamp_field)
-        self.parse_time = timestamp_parser(settings.timestamp_unit)
+        self.parsed_times = TimestampParser(settings.timestamp_unit)
         self._timestamp_field = settings.timestamp_field
         self._tiebreaker = (
             None if settings.tiebreaker_field is None else self.reader(settings.tiebreaker_field)
@@ -94,8 +94,8 @@ class EventDecoder:
             cause, problem = "missing_timestamp", f"there is no `{field}`"
         else:
             try:
-                return self.parse_time(value)
-            except ValueError as error:
+                return self.parsed_times[value]
+            except (ValueError, TypeError) as error:
                 cause, problem = "bad_timestamp", f"`{field}`: {error}"
         message = f"{problem}; the event takes the greatest time seen so far"
         problems.append(_problem(batch, place, cause, message))

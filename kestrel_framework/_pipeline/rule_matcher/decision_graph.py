@@ -30,6 +30,7 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     size_of,
 )
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_readers import MOST_MEMOS, states_reader
 from kestrel_framework._pipeline.rule_matcher.residuals import (
     HELD,
     REFUTED,
@@ -42,7 +43,7 @@ _LARGEST_GROUP: Final = 16
 _MOST_EDGES: Final = 4096
 """How many combinations of values lead on from one node; with more, it looks at fewer fields."""
 _DECISIVE: Final = 0.8
-"""The share of live clauses that a field rules out, to be looked at before a group of others."""
+"""The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
 _EDGE_SIZE: Final = 150
 
@@ -100,6 +101,7 @@ class Node:
 
     Attributes:
         read: Reads the fields to look at from a view; None at the end of a path.
+        read_values: The same, without states.
         memo: The states of the one field's values; None where `next` takes what is read.
         next: The node for each state, or for what is read.
         verdict: At the end of a path: what holds.
@@ -118,6 +120,7 @@ class Node:
         "next",
         "pending",
         "read",
+        "read_values",
         "sure",
         "verdict",
     )
@@ -127,6 +130,7 @@ class Node:
         self.examined = examined
         self.fields: tuple[int, ...] = ()
         self.read: RawReader | None = None
+        self.read_values: RawReader
         self.memo: FieldMemo | None = None
         self.next: dict[object, Node] = {}
         self.sure: tuple[int, ...] = ()
@@ -172,13 +176,10 @@ class DecisionGraph:
         """Return where an event goes from `node` that has `raws` there, whatever that is."""
         values = (raws,) if len(node.fields) == 1 else raws
         assert isinstance(values, tuple)
-        return self._after(
-            node,
-            [
-                self.fields[field].state_of(raw)
-                for field, raw in zip(node.fields, values, strict=True)
-            ],
-        )
+        states = [
+            self.fields[field].state_of(raw) for field, raw in zip(node.fields, values, strict=True)
+        ]
+        return self._after(node, states)
 
     def _after(self, node: Node, states: Sequence[FieldState]) -> Node:
         """Return where an event goes from `node` whose fields have these states."""
@@ -217,6 +218,16 @@ class DecisionGraph:
         after = self._after(node, [state])
         self._budget.take(_EDGE_SIZE)
         node.next[state] = after
+        return after
+
+    def _follow_states(self, node: Node, states: object) -> Node:
+        assert isinstance(states, tuple)
+        after = self._after(node, states)
+        if len(node.next) >= _MOST_EDGES:
+            self._look_at_less(node)
+        else:
+            self._budget.take(_EDGE_SIZE)
+            node.next[states] = after
         return after
 
     def _node(self, live: int, examined: int) -> Node:
@@ -272,25 +283,28 @@ class DecisionGraph:
         wanted = Counter(field for _, residual in pending for field in bits(residual.fields))
         ordered = sorted(wanted, key=lambda field: (-wanted[field], field))
         group = [field for field in ordered if self.fields[field].is_categorical]
-        return tuple(group[:_LARGEST_GROUP] or ordered[:1])
+        return tuple(group[:_LARGEST_GROUP] or ordered[:MOST_MEMOS])
 
     def _look_at(self, node: Node, fields: tuple[int, ...]) -> None:
+        engines = [self.fields[field] for field in fields]
         node.fields = fields
-        node.read = operator.attrgetter(*(self._names[field] for field in fields))
-        engine = self.fields[fields[0]]
-        if len(fields) == 1 and not engine.is_categorical:
-            node.memo = engine.memo
+        node.memo = None
+        node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
+        if engines[0].is_categorical:
+            node.next = _Edges(partial(self._follow_values, node))
+        elif len(fields) == 1:
+            node.memo = engines[0].memo
             node.next = _Edges(partial(self._follow_state, node))
         else:
-            node.memo = None
-            node.next = _Edges(partial(self._follow_values, node))
+            node.read = states_reader(node.read_values, [engine.memo for engine in engines])
+            node.next = _Edges(partial(self._follow_states, node))
 
     def _look_at_less(self, node: Node) -> None:
         """Have a node look at fewer fields: together they have too many different values."""
         few = tuple(field for field in node.fields if self.fields[field].is_categorical)
-        if len(few) == len(node.fields) > 1:
-            few = few[: len(few) // 2]
-        self._look_at(node, few or node.fields[:1])
+        if len(few) in (0, len(node.fields)):
+            few = node.fields[: max(1, len(node.fields) // 2)]
+        self._look_at(node, few)
 
     def _next_fields(self, live: int, candidates: int) -> tuple[int, ...]:
         """Return the fields to look at next, those that promise to rule out most first.
@@ -304,9 +318,8 @@ class DecisionGraph:
             constrained = (live & field.constrained).bit_count()
             scores.append((-(likely + (constrained - likely) / 16) / field.cost, number))
         scores.sort()
-        count = live.bit_count()
         group: list[int] = []
-        alone: int | None = None
+        others: list[int] = []
         rest = live
         for _, number in scores:
             field = self.fields[number]
@@ -314,16 +327,18 @@ class DecisionGraph:
                 continue
             if field.is_categorical:
                 group.append(number)
-            elif alone is None:
-                if not group and (live & field.refuted_by_default).bit_count() >= _DECISIVE * count:
-                    return (number,)
-                alone = number
+            else:
+                others.append(number)
+                if len(others) == 1 and not group and _rules_out_most(field, live):
+                    break
             rest &= field.default
-        if group:
-            return tuple(group[:_LARGEST_GROUP])
-        return () if alone is None else (alone,)
+        return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
     def _forget(self) -> None:
         self._nodes.clear()
         self._residual_nodes.clear()
         self.root.next.clear()
+
+
+def _rules_out_most(field: FieldEngine, live: int) -> bool:
+    return (live & field.refuted_by_default).bit_count() >= _DECISIVE * live.bit_count()

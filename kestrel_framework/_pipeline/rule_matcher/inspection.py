@@ -250,7 +250,7 @@ class MatcherInspection:
         node = self._graph.root
         while node.read is not None:
             number += 1
-            found = node.read(event.view)
+            found = node.read_values(event.view)
             values = found if len(node.fields) > 1 else (found,)
             assert isinstance(values, tuple)
             live = node.live

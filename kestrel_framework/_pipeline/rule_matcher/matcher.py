@@ -147,8 +147,8 @@ class RuleMatcher:
 
     def _slow_verdict(self, view: View) -> Verdict:
         node = self._graph.root
-        while (read := node.read) is not None:
-            node = self._graph.followed(node, read(view))
+        while node.read is not None:
+            node = self._graph.followed(node, node.read_values(view))
         return node.verdict
 
 
