@@ -14,11 +14,11 @@ import attrs
 import pytest
 
 from kestrel_framework.alert import Alert
-from kestrel_framework.config import Configuration, EngineConfig, SectionConfig
+from kestrel_framework.config import Configuration, EngineConfig, SectionConfig, StateConfig
 from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.event import EventBatch
 from kestrel_framework.hookspecs import hookimpl
-from kestrel_framework.interfaces import NoConfiguration, Offer
+from kestrel_framework.interfaces import Change, NoConfiguration, Offer, Versioned
 from kestrel_framework.rule import RuleSet
 from kestrel_framework.testing.fakes import FakeSource, RecordingOutput
 from pool_streams import OTHER_RULES, RULES, SETTINGS, batches, files_named, lines
@@ -32,13 +32,18 @@ class Sources:
 
     KESTREL_API = "1.0"
 
-    def __init__(self, sources: Mapping[str, object]) -> None:
+    def __init__(self, sources: Mapping[str, object], store: object = None) -> None:
         self.sources = sources
+        self.store = store
         self.output = RecordingOutput()
 
     @hookimpl
     def kestrel_event_sources(self) -> object:
         return {name: _offer(source) for name, source in self.sources.items()}
+
+    @hookimpl
+    def kestrel_state_stores(self) -> object:
+        return {"kept": _offer(self.store)} if self.store else {}
 
     @hookimpl
     def kestrel_output_handlers(self) -> object:
@@ -75,6 +80,7 @@ def build(plugin: Sources, workers: int, rules: RuleSet = RULES, **changes: obje
         outputs={"kept": SectionConfig("kept")},
         engine=attrs.evolve(engine, **changes),  # type: ignore[arg-type]
         events=SETTINGS,
+        state=StateConfig(type="kept" if plugin.store else "memory"),
     )
     return Engine.build(configuration, plugins=[plugin], discover=False, rules=rules)
 
@@ -242,6 +248,62 @@ def test_positions_are_acknowledged_after_their_batches() -> None:
     source = FiniteSource(*given)
     build(Sources({"file": source}), 2).run()
     assert source.acknowledged == [str(len(given) - 1)]
+
+
+class Positioned(GatedSource):
+    """A source that goes on where it is told to."""
+
+    live = False
+
+    def __init__(self, *given: EventBatch) -> None:
+        placed = [attrs.evolve(b, position=str(n)) for n, b in enumerate(given, 1)]
+        super().__init__(*placed)
+
+    def open(self, position: str | None) -> None:
+        super().open(position)
+        del self._batches[: int(position or 0)]
+
+
+class Store:
+    """A state store that outlives the engine."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, Versioned] = {}
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
+        return {key: self.values[key] for key in keys if key in self.values}
+
+    def scan(self, prefix: bytes) -> object:
+        return iter(())
+
+    def commit(self, changes: Sequence[Change], *more: object) -> Mapping[bytes, int]:
+        for change in changes:
+            assert change.value is not None
+            self.values[change.key] = Versioned(change.value, 1)
+        return {change.key: 1 for change in changes}
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_state_goes_on_where_a_stop_left_it() -> None:
+    # Without a stream of their own, the engine numbers them, and has to go on with the numbers.
+    given = [attrs.evolve(batch, stream=None) for batch in batches(lines(1, 1000), 10)]
+    alone = Sources({"file": FiniteSource(*given)})
+    build(alone, 1).run()
+    store, found = Store(), []
+    for allowed in (0, 5, 31, 60, len(given)):
+        source = Positioned(*given)
+        plugin = Sources({"file": source}, store)
+        running = Running(build(plugin, 2))
+        for _ in range(allowed):
+            source.allowed.release()
+        if allowed < len(given):
+            time.sleep(0.05)
+            running.engine.stop()
+        running.report()
+        found += documents(plugin.output.alerts)
+    assert found == documents(alone.output.alerts)
 
 
 def test_an_engine_with_a_hung_worker_stops_in_time() -> None:
