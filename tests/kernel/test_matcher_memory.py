@@ -208,11 +208,7 @@ def test_memory_stays_bounded(stream: Callable[[], Iterator[bytes]]) -> None:
     events = stream()
     fed(matcher, events, min(MANY.get(stream, 200_000), 100_000) // 2)
     before = resident()
-    fed(
-        matcher,
-        events,
-        1_000_000 if small and stream is every_shape_is_new else 200_000 if small else 10_000,
-    )
+    fed(matcher, events, MANY.get(stream, 200_000))
     assert resident() - before < 48 * MEGABYTE
 
 
