@@ -61,7 +61,7 @@ class AskedRuntime:
 
 
 def row(document: Document, offset: int = 0) -> Row:
-    return Row(document, frozenset(), 0, "s", offset)
+    return Row(lambda: document, 0, "s", offset)
 
 
 def runner(

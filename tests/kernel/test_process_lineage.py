@@ -12,12 +12,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import QUERY, Candidate, Problem, Row, targets_of
+from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._pipeline.event_matcher import EventMatcher
+from kestrel_framework._pipeline.flow import QUERY, Candidate, Problem, targets_of
 from kestrel_framework._pipeline.process_lineage import ProcessLineage, decode, encode
-from kestrel_framework._pipeline.rule_matcher import RuleMatcher
 from kestrel_framework.detector import Detector, RememberedProcesses
 from kestrel_framework.errors import RuleError, StateError
-from kestrel_framework.event import Document, EventSettings
+from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.interfaces import FieldValue, Limits, Outcome
 from kestrel_framework.predicate import (
     ALWAYS,
@@ -52,6 +53,7 @@ from kestrel_framework.rule import (
     Step,
 )
 from kestrel_framework.schema import FieldType, SchemaRegistry
+from sequence_shapes import row_of
 
 SCHEMA = SchemaRegistry()
 SETTINGS = EventSettings("t", "ns", "kind")
@@ -156,10 +158,18 @@ class TestDecisions:
         rules = RuleSet((rule("r", SequenceRule(tuple(steps))),))
         targets = targets_of(rules)
         stage = ProcessLineage(rules, targets)
-        rows = [Row(document, frozenset(), 0, "s", n) for n, document in enumerate(WORD_AND_SHELLS)]
-        proposed = RuleMatcher((*targets, *stage.targets), SCHEMA).candidates(rows)
-        assert all(one.targets[:3] == [0, 1, 2] for one in proposed)
-        decided = stage.decide(rows, proposed)
+        matcher = EventMatcher(
+            (*targets, *stage.targets), SCHEMA, SETTINGS, NativePatternEngine(), stage.paths
+        )
+        matched = matcher.match(EventBatch(documents=WORD_AND_SHELLS))
+        proposed = [
+            Candidate(
+                row_of(WORD_AND_SHELLS[one.index], 0, one.index), one.targets, index=one.index
+            )
+            for one in matched.matches
+        ]
+        assert all(one.targets[:3] == (0, 1, 2) for one in proposed)
+        decided = stage.decide(matched.processes, proposed)
         # What lineage refutes is dropped; what an earlier step may still save is not.
         assert [one.targets[1:] for one in decided] == [[2], [2], [1, 2], [1, 2], [2]]
         assert [set(one.lineage) for one in decided] == [
@@ -208,7 +218,7 @@ class TestQueries:
     def test_without_lineage_there_is_no_tree_and_no_work(self) -> None:
         rules = RuleSet((rule("r", named("sh")),))
         stage = ProcessLineage(rules, targets_of(rules))
-        candidates = [Candidate(Row({}, frozenset(), 0, "s", 0), [0])]
+        candidates = [Candidate(row_of({}, 0, 0), [0])]
         assert stage.targets == ()
         assert stage.decide([], candidates) is candidates
 
@@ -399,9 +409,9 @@ class TestSnapshots:
     def test_any_ids_are_stored(self, ids: list[object]) -> None:
         rules = RuleSet((rule("r", SHELL_BELOW_WORD),))
         stage = ProcessLineage(rules, targets_of(rules))
-        documents = [{"p": one, "pp": two} for one, two in zip(ids, reversed(ids), strict=True)]
-        rows = [Row(document, frozenset(), 0, "s", 0) for document in documents]
-        stage.decide(rows, [Candidate(row, [1]) for row in rows[::2]])
+        events = list(zip(ids, reversed(ids), strict=True))
+        marked = [Candidate(row_of({}, 0, n), [1], index=n) for n in range(0, len(events), 2)]
+        stage.decide(events, marked)
         stored = encode(stage.dump())
         again = ProcessLineage(rules, targets_of(rules))
         again.load(decode(stored))

@@ -5,27 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Problem, Row
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
 from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
-from kestrel_framework.event import Document
 from kestrel_framework.predicate import Field
 from kestrel_framework.schema import FieldType
 
 X, Y = 1, 2
-
-
-def row(document: Document, offset: int = 0) -> Row:
-    return Row(document, frozenset(), 0, "s", offset)
 
 
 class Tree:
@@ -33,21 +27,23 @@ class Tree:
 
     def __init__(self, processes: int = 1000, generations: int = 100) -> None:
         self.statistics = LineageStatistics()
-        self.problems: list[Problem] = []
+        self.problems: list[tuple[str, str, int]] = []
         process, parent = (
-            process_id_reader(Field(path), self.problems.append, self.statistics)
-            for path in ("p", "pp")
+            process_id_reader(Field(path), self._report, self.statistics) for path in ("p", "pp")
         )
         self.tree = ProcessTree(
             process, parent, LineageLimits(processes, generations), self.statistics
         )
 
     def see(self, process: object, parent: object = None, mark: int = 0) -> Process:
-        seen = self.tree.see(row({"p": process, "pp": parent}))
+        seen = self.tree.see(process, parent, 0)
         assert seen is not None
         if mark:
             self.tree.mark(seen, mark)
         return seen
+
+    def _report(self, cause: str, message: str, event: int) -> None:
+        self.problems.append((cause, message, event))
 
     def ids(self) -> list[object]:
         return [process.id for process in self.tree.processes()]
@@ -285,31 +281,50 @@ class TestHostileEvents:
     )
     def test_what_names_no_process_is_reported(self, value: object) -> None:
         tree = Tree()
-        assert tree.tree.see(row({"p": value, "pp": "a"}, 7)) is None
-        (problem,) = tree.problems
-        assert (problem.cause, problem.origin, problem.skipped) == ("odd_process_id", "s#7", False)
-        assert "`p`" in problem.message
+        assert tree.tree.see(value, "a", 7) is None
+        ((cause, message, event),) = tree.problems
+        assert (cause, event) == ("odd_process_id", 7)
+        assert "`p`" in message
         child = tree.see("child", value)
         assert child.parent is None
         assert len(tree.problems) == 2
 
-    @pytest.mark.parametrize("value", [None, "", [], [None], [""]], ids=repr)
+    @pytest.mark.parametrize(
+        "value", [msgspec.UNSET, None, "", [], (), [None], (None, None), [""]], ids=repr
+    )
     def test_what_is_empty_is_missing(self, value: object) -> None:
         tree = Tree()
-        assert tree.tree.see(row({"p": value})) is None
+        assert tree.tree.see(value, msgspec.UNSET, 0) is None
         assert not tree.problems
 
-    def test_any_mapping_is_read(self) -> None:
-        class OwnMapping(dict[str, object]):
-            pass
+    @pytest.mark.parametrize(
+        ("field", "value", "process"),
+        [
+            (Field("p.id", FieldType.KEYWORD), "a", "a"),
+            (Field("p.id", FieldType.KEYWORD), 5, "5"),
+            (Field("p.id", FieldType.KEYWORD), ("a", "a"), "a"),
+            (Field("p.id", FieldType.LONG), "4", 4),
+            (Field("p.id", FieldType.LONG), 2**70, 2.0**70),
+            (Field("p.id", null_value="none"), None, "none"),
+            (Field("p.id", null_value="none"), msgspec.UNSET, None),
+            (Field("p.id"), True, None),
+        ],
+    )
+    def test_the_type_of_the_field_counts(
+        self, field: Field, value: object, process: object
+    ) -> None:
+        read = process_id_reader(field, lambda *told: None, LineageStatistics())
+        assert read(value, 0) == process
 
-        document: Mapping[str, object] = OwnMapping(p=OwnMapping(id="a"))
-        read = process_id_reader(Field("p.id", FieldType.KEYWORD), print, LineageStatistics())
-        assert read(row(document)) == "a"
-        assert read(row({"p": "a"})) is None
-        assert read(row({"p": {"id": 5}})) == "5"
-        numbered = process_id_reader(Field("p[1]", FieldType.LONG), print, LineageStatistics())
-        assert numbered(row({"p": [3, "4"]})) == 4
+    @given(
+        st.one_of(st.text(max_size=3), st.integers(), st.none(), st.booleans(), st.floats()),
+        st.sampled_from([None, FieldType.KEYWORD, FieldType.LONG]),
+    )
+    def test_the_quick_way_says_what_the_long_way_says(
+        self, value: object, kind: FieldType | None
+    ) -> None:
+        read = process_id_reader(Field("p", kind), lambda *told: None, LineageStatistics())
+        assert repr(read(value, 0)) == repr(read([value], 0))
 
     @pytest.mark.slow
     def test_a_million_ids_stay_within_their_memory(self) -> None:
