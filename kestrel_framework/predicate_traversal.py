@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -35,38 +36,50 @@ NodeT = TypeVar("NodeT", bound=Node)
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the nodes directly under `node`, in order."""
-    match node:
-        case Comparison() | Arithmetic():
-            return (node.left, node.right)
-        case Membership():
-            return (node.value, *node.choices)
-        case Wildcard() | Regex() | Cidr() | IsNull():
-            return (node.value,)
-        case TextTest():
-            return (node.value, node.part)
-        case AnyElement() | ElementCount():
-            return (node.array, node.predicate)
-        case Lineage():
-            return (node.predicate, node.process, node.parent)
-        case And() | Or():
-            return node.terms
-        case Not():
-            return (node.term,)
-        case Call():
-            return node.arguments
-        case Truth():
-            return (node.holds, node.fails)
-        case _:
-            return ()
+    read = _CHILDREN.get(type(node))
+    return () if read is None else read(node)
+
+
+def _membership(node: Membership) -> tuple[Node, ...]:
+    return (node.value, *node.choices)
+
+
+def _one(name: str) -> Callable[[Any], tuple[Node, ...]]:
+    read = operator.attrgetter(name)
+    return lambda node: (read(node),)
+
+
+# A table, since rule sets have hundreds of thousands of nodes.
+_CHILDREN: Final[Mapping[type, Callable[[Any], tuple[Node, ...]]]] = {
+    Comparison: operator.attrgetter("left", "right"),
+    Arithmetic: operator.attrgetter("left", "right"),
+    Membership: _membership,
+    Wildcard: _one("value"),
+    Regex: _one("value"),
+    Cidr: _one("value"),
+    IsNull: _one("value"),
+    TextTest: operator.attrgetter("value", "part"),
+    AnyElement: operator.attrgetter("array", "predicate"),
+    ElementCount: operator.attrgetter("array", "predicate"),
+    Lineage: operator.attrgetter("predicate", "process", "parent"),
+    And: operator.attrgetter("terms"),
+    Or: operator.attrgetter("terms"),
+    Not: _one("term"),
+    Call: operator.attrgetter("arguments"),
+    Truth: operator.attrgetter("holds", "fails"),
+}
 
 
 def walk(node: Node) -> Iterator[Node]:
     """Yield `node` and every node under it, parents first, without recursion."""
     waiting: list[Node] = [node]
+    readers = _CHILDREN
     while waiting:
         current = waiting.pop()
         yield current
-        waiting.extend(reversed(children(current)))
+        read = readers.get(type(current))
+        if read is not None:
+            waiting.extend(read(current)[::-1])
 
 
 def size(node: Node) -> int:

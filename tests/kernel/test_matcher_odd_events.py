@@ -148,7 +148,7 @@ ODD_EVENTS = [
 
 TOO_DEEP = [
     b'{"process":{"name":' + b"[" * 99 + b'"x"' + b"]" * 99 + b"}}",
-    b'{"process":{"name":' + b"[" * 500 + b'"x"' + b"]" * 500 + b',"args":"x"}}',
+    b'{"process":{"name":' + b"[" * 200 + b'"x"' + b"]" * 200 + b',"args":"x"}}',
 ]
 """Events with a value at a path that is read, too deep to count."""
 
@@ -175,7 +175,6 @@ class TestOddEvents:
         events = [*payloads, *decoded, *payloads[: len(payloads) // 2]]
         Scene(targets_for(conditions), events, SCHEMA, batch=random.choice((1, 9))).check()
 
-    @pytest.mark.xfail(reason="what is too deep is cut off only of events that take the slow way")
     @pytest.mark.parametrize("payload", TOO_DEEP)
     def test_too_deep(self, payload: bytes) -> None:
         Scene(targets_for(TELLING), [payload], SCHEMA).check()
@@ -184,7 +183,6 @@ class TestOddEvents:
     def test_below_a_value(self, payload: bytes) -> None:
         Scene(targets_for(TELLING), [payload], SCHEMA).check()
 
-    @pytest.mark.xfail(reason="a key below a value is passed over where none asks about objects")
     @pytest.mark.parametrize("payload", BELOW_A_VALUE)
     def test_below_a_whole_value(self, payload: bytes) -> None:
         whole = Comparison(EQUAL, WHOLE, Literal("x"))

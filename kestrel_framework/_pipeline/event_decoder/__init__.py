@@ -5,6 +5,7 @@ from kestrel_framework._pipeline.event_decoder.decoder import (
     documents_of,
 )
 from kestrel_framework._pipeline.event_decoder.documents import (
+    MAX_NESTING,
     MalformedEventError,
     checked_document,
     document_of_payload,
@@ -17,6 +18,7 @@ from kestrel_framework._pipeline.event_decoder.views import (
 )
 
 __all__ = [
+    "MAX_NESTING",
     "EventDecoder",
     "KeysOfObject",
     "MalformedEventError",

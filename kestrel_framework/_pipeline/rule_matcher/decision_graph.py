@@ -15,7 +15,6 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -79,31 +78,21 @@ class Verdict:
 NOTHING_HOLDS: Final = Verdict()
 
 
-class _Edges(dict[object, "Node"]):
-    """Where to go on from a node; what is not known yet is found out when asked for.
-
-    The keys are states of a field, or what is read of a group of fields.
-    """
-
-    def __init__(self, follow: Callable[[object], Node]) -> None:
-        self._follow = follow
-
-    def __missing__(self, key: object) -> Node:
-        return self._follow(key)
-
-
 _Pending: TypeAlias = tuple[tuple[int, Residual], ...]
 """What is left of the residuals of targets."""
 
 
-class Node:
+class Node(dict[object, "Node"]):
     """A set of live clauses; where all their conditions hold, what is left of their residuals.
+
+    Its items are the nodes that events go to: by the state of the field it looks at, by the
+    states of several, or by what is read of a group. What is not known is found out.
 
     Attributes:
         read: Reads the fields to look at from a view; None at the end of a path.
         read_values: The same, without states.
-        memo: The states of the one field's values; None where `next` takes what is read.
-        next: The node for each state, or for what is read.
+        memo: The states of the one field's values; None where items are by what is read.
+        follow: Finds out where to go on.
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
         examined: The fields that were looked at before; a mask.
@@ -115,9 +104,9 @@ class Node:
     __slots__ = (
         "examined",
         "fields",
+        "follow",
         "live",
         "memo",
-        "next",
         "pending",
         "read",
         "read_values",
@@ -132,10 +121,13 @@ class Node:
         self.read: RawReader | None = None
         self.read_values: RawReader
         self.memo: FieldMemo | None = None
-        self.next: dict[object, Node] = {}
+        self.follow: Callable[[Node, object], Node]
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
         self.verdict = NOTHING_HOLDS
+
+    def __missing__(self, key: object) -> Node:
+        return self.follow(self, key)
 
 
 class DecisionGraph:
@@ -204,11 +196,11 @@ class DecisionGraph:
         if all(map(is_safe_key, values)):
             size = sum(map(size_of, values))
             if size <= LONGEST_KEPT:
-                if len(node.next) >= _MOST_EDGES:
+                if len(node) >= _MOST_EDGES:
                     self._look_at_less(node)
                 else:
                     self._budget.take(size + _EDGE_SIZE)
-                    node.next[raws] = after
+                    node[raws] = after
         elif not all(self.fields[field].is_categorical for field in node.fields):
             self._look_at_less(node)
         return after
@@ -217,17 +209,17 @@ class DecisionGraph:
         assert isinstance(state, FieldState)
         after = self._after(node, [state])
         self._budget.take(_EDGE_SIZE)
-        node.next[state] = after
+        node[state] = after
         return after
 
     def _follow_states(self, node: Node, states: object) -> Node:
         assert isinstance(states, tuple)
         after = self._after(node, states)
-        if len(node.next) >= _MOST_EDGES:
+        if len(node) >= _MOST_EDGES:
             self._look_at_less(node)
         else:
             self._budget.take(_EDGE_SIZE)
-            node.next[states] = after
+            node[states] = after
         return after
 
     def _node(self, live: int, examined: int) -> Node:
@@ -287,17 +279,18 @@ class DecisionGraph:
 
     def _look_at(self, node: Node, fields: tuple[int, ...]) -> None:
         engines = [self.fields[field] for field in fields]
+        node.clear()
         node.fields = fields
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
         if engines[0].is_categorical:
-            node.next = _Edges(partial(self._follow_values, node))
+            node.follow = self._follow_values
         elif len(fields) == 1:
             node.memo = engines[0].memo
-            node.next = _Edges(partial(self._follow_state, node))
+            node.follow = self._follow_state
         else:
             node.read = states_reader(node.read_values, [engine.memo for engine in engines])
-            node.next = _Edges(partial(self._follow_states, node))
+            node.follow = self._follow_states
 
     def _look_at_less(self, node: Node) -> None:
         """Have a node look at fewer fields: together they have too many different values."""
@@ -337,7 +330,7 @@ class DecisionGraph:
     def _forget(self) -> None:
         self._nodes.clear()
         self._residual_nodes.clear()
-        self.root.next.clear()
+        self.root.clear()
 
 
 def _rules_out_most(field: FieldEngine, live: int) -> bool:

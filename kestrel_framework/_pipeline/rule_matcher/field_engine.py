@@ -8,15 +8,18 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from kestrel_framework._pipeline.event_decoder import MAX_NESTING
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
 from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType, ValueTests
 from kestrel_framework.interfaces import PatternEngine
+from kestrel_framework.interpreter import split_path
 from kestrel_framework.predicate import And, Not, Or, Predicate
 
 Condition: TypeAlias = Predicate | OfEventType
 Truth: TypeAlias = Callable[[int], bool]
 """Whether a condition holds, given the leaves that do."""
 
+_LARGEST_KEY: Final = 1 << 60
 _FEW_VALUES: Final = 256
 _FEW_PATTERNS: Final = 64
 _ENTRY_SIZE: Final = 200
@@ -83,6 +86,7 @@ class FieldEngine:
         self.is_categorical = True
         self._different_values = 0
         self._tests = ValueTests(path, ancestors)
+        self._levels = MAX_NESTING - len(split_path(path))
         self._conditions: dict[tuple[Condition, ...], int] = {}
         self._truths: list[tuple[Truth, int]] = []
         self._concerned: list[list[int]] = []
@@ -146,7 +150,7 @@ class FieldEngine:
 
     def _looked_up(self, raw: object) -> FieldState:
         kind = type(raw)
-        if kind is int or kind is bool:
+        if kind is bool or (kind is int and is_small(raw)):
             return self._state_of_number(kind, raw)
         state = self._computed(raw)
         if is_safe_key(raw):
@@ -170,6 +174,8 @@ class FieldEngine:
 
     def _computed(self, raw: object) -> FieldState:
         self.misses += 1
+        if type(raw) is tuple or type(raw) is list:
+            raw = _cut(raw, self._levels)
         values = _flattened(raw)
         leaves = self._tests.of_all(raw, values)
         for value in values:
@@ -183,7 +189,7 @@ class FieldEngine:
 
     def _leaves_of_scalar(self, value: object) -> int:
         kind = type(value)
-        if kind is not str and kind is not int:
+        if kind is not str and not (kind is int and is_small(value)):
             return self._tests.of_scalar(value)
         known = self._scalars.get((kind, value))
         if known is None:
@@ -253,6 +259,20 @@ def leaves_of(condition: Condition) -> Iterator[Leaf]:
                 yield from leaves_of(term)
         case _:
             yield condition
+
+
+def is_small(value: object) -> bool:
+    """Say whether an integer is its own hash, so that different ones do not collide."""
+    return isinstance(value, int) and -_LARGEST_KEY < value < _LARGEST_KEY
+
+
+def _cut(raw: object, levels: int) -> object:
+    """Return a value without the lists and objects that nest deeper than so many levels."""
+    if type(raw) is tuple or type(raw) is list:
+        if not any(isinstance(inner, (list, tuple, dict)) for inner in raw):
+            return raw if levels > 0 else None
+        return [_cut(inner, levels - 1) for inner in raw] if levels > 0 else None
+    return None if levels <= 0 and isinstance(raw, dict) else raw
 
 
 def _flattened(raw: object) -> list[object]:

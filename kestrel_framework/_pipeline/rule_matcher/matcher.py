@@ -53,7 +53,8 @@ def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool
     for target in targets:
         for node in walk(decided_by_event(target.condition)):
             if isinstance(node, Field):
-                paths.setdefault(node.path, False)
+                # A dotted key below a value makes a whole field another one, as it does an object.
+                paths[node.path] = paths.get(node.path, False) or node.whole
             elif isinstance(node, (IsNull, AnyElement, ElementCount)):
                 field = node.value if isinstance(node, IsNull) else node.array
                 if isinstance(field, Field) and field.type in _WITH_OBJECTS:
@@ -130,7 +131,7 @@ class RuleMatcher:
             while (read := node.read) is not None:
                 found = read(view)
                 memo = node.memo
-                node = node.next[found if memo is None else memo[found]]
+                node = node[found if memo is None else memo[found]]
         except TypeError:  # an object, or a list of lists: nothing a memo can have
             return self._slow_verdict(view)
         return node.verdict

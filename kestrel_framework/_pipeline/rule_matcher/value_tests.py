@@ -19,9 +19,10 @@ from kestrel_framework.interfaces import (
     PatternEngine,
     PatternKind,
 )
-from kestrel_framework.interpreter import holds, split_path
+from kestrel_framework.interpreter import called, holds, some_pair, some_text_pair, split_path
 from kestrel_framework.patterns import TextTester, compile_regex, compile_wildcard
 from kestrel_framework.predicate import (
+    Call,
     Cidr,
     Comparison,
     ComparisonOperator,
@@ -180,6 +181,7 @@ def _field_of_scalar_test(leaf: Predicate) -> Field | None:
     match leaf:
         case (
             Comparison(_, Field(whole=False) as field, Literal())
+            | Comparison(_, Call(_, (Field(whole=False) as field,)), Literal())
             | Membership(Field(whole=False) as field)
             | Wildcard(Field(whole=False) as field)
             | Regex(Field(whole=False) as field)
@@ -207,10 +209,12 @@ class _ScalarTests:
     def add(self, leaf: Predicate, bit: int) -> bool:
         """Take a leaf, or say that it is not of this kind."""
         match leaf:
-            case Comparison(ComparisonOperator.EQUAL, _, Literal() as literal):
+            case Comparison(ComparisonOperator.EQUAL, Field(), Literal() as literal):
                 self._add_choices((literal,), bit, fold=leaf.fold)
             case Membership():
                 self._add_choices(leaf.choices, bit, fold=leaf.fold)
+            case Comparison(_, Call() as call, Literal() as literal):
+                self._others.append((bit, _call_test(leaf, call, literal)))
             case Comparison(_, _, Literal() as literal):
                 return self._add_order(leaf, literal, bit)
             case Wildcard():
@@ -222,8 +226,11 @@ class _ScalarTests:
                 test = compile_networks(leaf.networks)
                 self._others.append((bit, lambda value: test(text_of(value))))
             case TextTest(_, _, Literal(part)):
-                if not isinstance(part, str) or "*" in part or "?" in part:
+                if not isinstance(part, str):
                     return False
+                if "*" in part or "?" in part:
+                    self._others.append((bit, _part_test(leaf)))
+                    return True
                 self._texts_only |= bit
                 self._add_wildcards((_WILDCARDS[leaf.kind].format(part),), bit, fold=leaf.fold)
             case _:
@@ -287,6 +294,21 @@ class _ScalarTests:
         known = self._folded_patterns if fold else self._patterns
         for text in patterns:
             known.add(Pattern(PatternKind.WILDCARD, fold_case(text) if fold else text), bit)
+
+
+def _call_test(leaf: Comparison, call: Call, literal: Literal) -> Callable[[Scalar], bool]:
+    """Return the test of a comparison of what a function makes of a value."""
+    bound = scalar(literal.value)
+    bounds = () if bound is None else (bound,)
+    return lambda value: some_pair(leaf, called(call, ((value,),)), bounds)
+
+
+def _part_test(leaf: TextTest) -> Callable[[Scalar], bool]:
+    """Return the test for a part that has signs of wildcards."""
+    assert isinstance(leaf.part, Literal)
+    part = scalar(leaf.part.value)
+    parts = () if part is None else (part,)
+    return lambda value: some_text_pair(leaf, (value,), parts)
 
 
 class _Patterns:
