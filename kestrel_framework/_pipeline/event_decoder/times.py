@@ -8,7 +8,7 @@ from typing import Final
 from kestrel_framework.event import TimestampUnit
 from kestrel_framework.timestamps import parse_timestamp
 
-_MOST_KEPT: Final = 4096
+_MOST_KEPT: Final = 256
 _SECOND: Final = len("2020-01-01T00:00:00")
 _SCALE: Final[Mapping[int, int]] = {digits: 10 ** (9 - digits) for digits in range(1, 10)}
 

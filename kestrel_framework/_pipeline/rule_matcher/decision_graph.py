@@ -41,6 +41,8 @@ from kestrel_framework._pipeline.rule_matcher.residuals import (
 _LARGEST_GROUP: Final = 16
 _MOST_EDGES: Final = 4096
 """How many combinations of values lead on from one node; with more, it looks at fewer fields."""
+_MANY: Final = 64
+"""From so many clauses on, asking every field for them is quicker than the reverse."""
 _DECISIVE: Final = 0.8
 """The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
@@ -223,9 +225,7 @@ class DecisionGraph:
         return after
 
     def _node(self, live: int, examined: int) -> Node:
-        relevant = 0
-        for number in bits(live):
-            relevant |= self._clauses[number].fields
+        relevant = self._fields_with_conditions(live)
         key = live, examined & relevant
         node = self._nodes.get(key)
         if node is None:
@@ -238,6 +238,18 @@ class DecisionGraph:
             node = self._nodes[key] = Node(live, examined)
             self._look_at(node, fields)
         return node
+
+    def _fields_with_conditions(self, live: int) -> int:
+        """Return the fields that some of these clauses have conditions on; a mask."""
+        fields = 0
+        if live.bit_count() < _MANY:
+            for clause in self._of(live):
+                fields |= clause.fields
+        else:
+            for number, field in enumerate(self.fields):
+                if live & field.constrained:
+                    fields |= 1 << number
+        return fields
 
     def _of(self, live: int) -> Iterator[IndexedClause]:
         return (self._clauses[number] for number in bits(live))

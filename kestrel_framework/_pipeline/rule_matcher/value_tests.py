@@ -333,6 +333,7 @@ class _Patterns:
         self._masks = list(self._leaves.values())
         compiled = engine.compile(patterns)
         self._database = compiled.database
+        self._database.matches("")  # engines may put off work until then; no event should wait
         self._refused = [
             (self._masks[place], pattern_tester(patterns[place]))
             for place in sorted(compiled.refused)
