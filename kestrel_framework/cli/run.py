@@ -33,6 +33,7 @@ from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.errors import ConfigurationError, OutputError
 from kestrel_framework.rule import LoadReport
 
+_OBJECTS_TO_COLLECTION: Final = 50_000
 _FORGETFUL_STATE: Final = "memory"
 _STANDARD_OUTPUT: Final = "-"
 # What the command line itself stands for stays the same, whatever is installed.
@@ -141,7 +142,10 @@ def command(
             _refuse_overwriting(stats_file, inputs)
             stats = stack.enter_context(_stats_output(stats_file))
         engine = Engine.build(configuration)
-        gc.freeze()  # collections need not look at the rules, which stay
+        # Collections need not look at the rules, which stay, nor run for every few events:
+        # what they leave is hardly ever in cycles.
+        gc.freeze()
+        gc.set_threshold(_OBJECTS_TO_COLLECTION)
         if not _report_rules(engine.load_report, configuration):
             return ExitCode.NOT_FINE
         stopping.pass_on_to(engine.stop)

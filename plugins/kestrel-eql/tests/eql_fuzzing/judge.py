@@ -56,8 +56,8 @@ def in_time(work: Callable[[], _ValueT]) -> _ValueT:
     """Return what `work` returns, if it does so within `SECONDS` of processor time.
 
     Work that takes longer is done once more, since it may have been the first to need something
-    that is made once, or the garbage collector's turn. Measuring coverage makes some loops more than
-    twenty times slower: then only what never ends is found, and the slow tests, without it, measure.
+    that is made once, or the garbage collector's turn. Measuring coverage makes some loops more
+    than twenty times slower: then only what never ends is found. The slow tests are without it.
 
     Raises:
         TooSlowError: it takes longer both times.
