@@ -121,7 +121,9 @@ class EventDecoder:
     def document(self, event: bytes | Document) -> Document:
         """Return the whole of an event, of which there is a view.
 
-        Where the parts of it that no rule reads make it unreadable, it is what the view holds.
+        Where the parts of it that no rule reads make it unreadable, it is what the view holds;
+        nothing, if it nests so deeply that it cannot even be made a view of again here, further
+        up the stack.
         """
         try:
             if isinstance(event, bytes):
@@ -133,8 +135,8 @@ class EventDecoder:
                 if isinstance(event, bytes)
                 else EventBatch(documents=[event])
             )
-            ((_, view),) = self.views(batch, [])
-            return self.types.document_of(view)
+            views = [view for _, view in self.views(batch, [])]
+            return self.types.document_of(views[0]) if views else {}
 
     def _views_of_payloads(
         self, batch: EventBatch, problems: list[Problem]
