@@ -9,7 +9,7 @@ and passed over.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
@@ -74,6 +74,8 @@ class ViewTypes:
             ):
                 self._root.add(cast("tuple[str, ...]", parts), may_be_object=paths.get(path, False))
         self.paths = frozenset(path for path, parts in known.items() if self._root.has(parts))
+        self._root.types()
+        self._empty_ids = frozenset(map(id, self._root.empties()))
         self._stale = True
         self.decode: Callable[[bytes], View]
         self.convert: Callable[[Document], View]
@@ -119,6 +121,10 @@ class ViewTypes:
         if self._root.collect(document, found, listed=False):
             self._stale = True
         return self._root.built(found)
+
+    def is_empty(self, part: object) -> bool:
+        """Say whether an object in a view stands for one that the event does not have."""
+        return id(part) in self._empty_ids
 
     def document_of(self, view: View) -> Document:
         """Return what a view holds as a document."""
@@ -171,7 +177,7 @@ class _Level:
         self._seen: dict[str, None] = {}
         self._asks_about_objects = False
         self._types: tuple[type[View], type[View]] | None = None
-        self._empty: tuple[View, View] | None = None
+        self.empty: View | None = None
 
     def add(self, parts: tuple[str, ...], *, may_be_object: bool) -> None:
         if not parts:
@@ -207,6 +213,12 @@ class _Level:
             tuple(sorted(self.leaves)), inner, tuple(sorted(self.ignored)), self._is_strict
         )
 
+    def empties(self) -> Iterator[View | None]:
+        """Yield what stands for an absent object at each level."""
+        yield self.empty
+        for level in self.levels.values():
+            yield from level.empties()
+
     def types(self) -> tuple[type[View], type[View]]:
         """Return the structures for payloads and for documents."""
         inner = {key: level.types() for key, level in self.levels.items()}
@@ -215,7 +227,8 @@ class _Level:
                 self._structure(inner, 0, _DecodedLeaf, msgspec.Raw),
                 self._structure(inner, 1, Any, Any),
             )
-            self._empty = (self._types[0](), self._types[1]())
+            if self.empty is None:
+                self.empty = self._types[0]()  # the same for ever: it is compared by identity
         return self._types
 
     def _structure(
@@ -230,9 +243,7 @@ class _Level:
         # A key is found at once if it comes after the one that came before it in the event too.
         for key in dict.fromkeys((*self._seen, *names)):
             if key in self.levels:
-                empty = self.levels[key]._empty
-                assert empty is not None
-                fields.append((names[key], inner[key][which], empty[which]))
+                fields.append((names[key], inner[key][which], self.levels[key].empty))
             else:
                 kind = ignored if key in self.ignored else leaf
                 fields.append((names[key], kind, msgspec.UNSET))

@@ -28,6 +28,7 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     is_safe_key,
     size_of,
 )
+from kestrel_framework._pipeline.rule_matcher.group_reader import GroupReader
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
 from kestrel_framework._pipeline.rule_matcher.memo_readers import MOST_MEMOS, states_reader
 from kestrel_framework._pipeline.rule_matcher.residuals import (
@@ -43,6 +44,8 @@ _MOST_EDGES: Final = 4096
 """How many combinations of values lead on from one node; with more, it looks at fewer fields."""
 _MANY: Final = 64
 """From so many clauses on, asking every field for them is quicker than the reverse."""
+_OFTEN: Final = 4
+"""How often an object has to be there for its fields to be read one by one."""
 _DECISIVE: Final = 0.8
 """The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
@@ -94,6 +97,8 @@ class Node(dict[object, "Node"]):
         read: Reads the fields to look at from a view; None at the end of a path.
         read_values: The same, without states.
         memo: The states of the one field's values; None where items are by what is read.
+        group: What reads a group of fields.
+        present: How often the objects that a group reads as one were there.
         follow: Finds out where to go on.
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
@@ -107,9 +112,11 @@ class Node(dict[object, "Node"]):
         "examined",
         "fields",
         "follow",
+        "group",
         "live",
         "memo",
         "pending",
+        "present",
         "read",
         "read_values",
         "sure",
@@ -123,6 +130,8 @@ class Node(dict[object, "Node"]):
         self.read: RawReader | None = None
         self.read_values: RawReader
         self.memo: FieldMemo | None = None
+        self.group: GroupReader
+        self.present: Counter[str] = Counter()
         self.follow: Callable[[Node, object], Node]
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
@@ -138,6 +147,7 @@ class DecisionGraph:
     Args:
         fields: The engines; their places are their numbers.
         names: The attribute path of each of these fields in a view.
+        is_empty: Says of an object of a view whether it stands for an absent one.
         clauses: All clauses; their places are their numbers.
         residuals: Decides what these clauses leave.
         budget: What nodes count against.
@@ -151,12 +161,14 @@ class DecisionGraph:
         self,
         fields: Sequence[FieldEngine],
         names: Sequence[str],
+        is_empty: Callable[[object], bool],
         clauses: Sequence[IndexedClause],
         residuals: Residuals,
         budget: MemoBudget,
     ) -> None:
         self.fields = fields
         self._names = names
+        self._is_empty = is_empty
         self._clauses = clauses
         self._budget = budget
         self._residuals = residuals
@@ -191,18 +203,25 @@ class DecisionGraph:
             )
         return self._settled(node.live, node.sure, left)
 
-    def _follow_values(self, node: Node, raws: object) -> Node:
-        after = self.followed(node, raws)
-        values = (raws,) if len(node.fields) == 1 else raws
-        assert isinstance(values, tuple)
-        if all(map(is_safe_key, values)):
+    def _follow_values(self, node: Node, key: object) -> Node:
+        values, present = node.group.values(key)
+        after = self._after(
+            node,
+            [
+                self.fields[field].state_of(value)
+                for field, value in zip(node.fields, values, strict=True)
+            ],
+        )
+        if present:
+            self._note_present(node, present)
+        elif all(map(is_safe_key, values)):
             size = sum(map(size_of, values))
             if size <= LONGEST_KEPT:
                 if len(node) >= _MOST_EDGES:
                     self._look_at_less(node)
                 else:
                     self._budget.take(size + _EDGE_SIZE)
-                    node[raws] = after
+                    node[key] = after
         elif not all(self.fields[field].is_categorical for field in node.fields):
             self._look_at_less(node)
         return after
@@ -296,6 +315,10 @@ class DecisionGraph:
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
         if engines[0].is_categorical:
+            often = {name for name, times in node.present.items() if times >= _OFTEN}
+            attributes = [self._names[field] for field in fields]
+            node.group = GroupReader(attributes, often, self._is_empty)
+            node.read = node.group.read
             node.follow = self._follow_values
         elif len(fields) == 1:
             node.memo = engines[0].memo
@@ -303,6 +326,12 @@ class DecisionGraph:
         else:
             node.read = states_reader(node.read_values, [engine.memo for engine in engines])
             node.follow = self._follow_states
+
+    def _note_present(self, node: Node, objects: Sequence[str]) -> None:
+        """Have a node read the fields of objects that are there again and again one by one."""
+        node.present.update(objects)
+        if any(node.present[name] == _OFTEN for name in objects):
+            self._look_at(node, node.fields)
 
     def _look_at_less(self, node: Node) -> None:
         """Have a node look at fewer fields: together they have too many different values."""

@@ -169,6 +169,7 @@ class _IndexBuilder:
         paths = sorted(views.paths)
         self.engines = {path: FieldEngine(path, schema.with_ancestors, budget) for path in paths}
         self._attributes = [views.attribute(path) for path in paths]
+        self._is_empty = views.is_empty
         self._numbers = {path: number for number, path in enumerate(paths)}
         self._residuals = Residuals(
             self.engines, self._numbers, {path: views.reader(path) for path in paths}, budget
@@ -203,6 +204,7 @@ class _IndexBuilder:
         return DecisionGraph(
             tuple(self.engines.values()),
             tuple(self._attributes),
+            self._is_empty,
             self._clauses,
             self._residuals,
             self._budget,
