@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -204,7 +205,7 @@ def test_dear_is_what_most_events_go_through(
 
 
 def test_elementary_conditions_are_counted_by_how_they_are_decided() -> None:
-    length = Comparison(ComparisonOperator.LESS, Call(Function.LENGTH, (A,)), Literal(3))
+    whole = Comparison(ComparisonOperator.EQUAL, attrs.evolve(A, whole=True), Literal("x"))
     conditions = And(
         (
             Membership(A, (Literal("x"), Literal("y"))),
@@ -212,7 +213,7 @@ def test_elementary_conditions_are_counted_by_how_they_are_decided() -> None:
             Comparison(ComparisonOperator.LESS, A, Literal("m")),
             Cidr(A, ("10.0.0.0/8",)),
             Not(IsNull(A)),
-            length,
+            whole,
         )
     )
     kinds = Inspected((PROCESS, Or((conditions, A_IS_X)))).kinds()

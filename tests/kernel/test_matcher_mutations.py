@@ -24,12 +24,11 @@ from kestrel_framework._pipeline.flow import Target, targets_of
 from kestrel_framework._pipeline.over_approximation import expression_of
 from kestrel_framework._pipeline.rule_matcher import (
     clauses,
-    decision_graph,
     field_engine,
     value_tests,
 )
 from kestrel_framework._pipeline.rule_matcher.decision_graph import DecisionGraph
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState
 from kestrel_framework._pipeline.rule_matcher.residuals import HELD
 from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
 from kestrel_framework.predicate import (
@@ -54,7 +53,7 @@ from kestrel_framework.predicate_traversal import walk
 from kestrel_framework.schema import FieldType, SchemaRegistry
 from kestrel_framework.values import scalar
 from matcher_crowds import SCHEMA, Crowd
-from matcher_reference import Scene, Verdicts
+from matcher_reference import Scene, Verdicts, targets_for
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RULES = 5
@@ -289,22 +288,15 @@ def _first_only(raw: object) -> list[object]:
     return found[:1]
 
 
-def _any_key(raw: object) -> bool:
-    try:
-        hash(raw)
-    except TypeError:
-        return False
-    return True
+def _state_of_any_number(engine: FieldEngine, kind: type, raw: object) -> FieldState:
+    return _state_of_number(engine, object, raw)
 
 
 _flattened = field_engine._flattened
+_state_of_number = field_engine.FieldEngine._state_of_number
 
 CODE: Mapping[str, Sequence[tuple[object, str, object]]] = {
     "only the first of many values counts": [(field_engine, "_flattened", _first_only)],
-    "1, 1.0 and true share a memo": [
-        (field_engine, "is_safe_key", _any_key),
-        (decision_graph, "is_safe_key", _any_key),
-    ],
     "texts are folded to capitals": [(value_tests, "fold_case", str.upper)],
     "values keep their types": [(value_tests, "typed_value", lambda value, *_: scalar(value))],
     "unknown keys are passed over": [(views._Level, "_is_strict", False)],
@@ -334,6 +326,18 @@ def test_code_that_is_nearly_right_is_seen(name: str, monkeypatch: pytest.Monkey
     for owner, attribute, replacement in CODE[name]:
         monkeypatch.setattr(owner, attribute, replacement)
     assert any(scene.found() != right for scene, right in scenes)
+
+
+def test_kinds_of_numbers_that_share_a_memo_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = Field("n")
+    conditions = [
+        Comparison(ComparisonOperator.EQUAL, field, Literal(value)) for value in (True, 1, False, 0)
+    ]
+    events = [{"n": value} for value in (1, True, 1.0, 0, False)]
+    scene = Scene(targets_for(conditions), events, SCHEMA)
+    assert scene.disagreement() is None
+    monkeypatch.setattr(field_engine.FieldEngine, "_state_of_number", _state_of_any_number)
+    assert scene.disagreement() is not None
 
 
 # --- the example rules -------------------------------------------------------------------------
