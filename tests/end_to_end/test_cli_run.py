@@ -301,7 +301,7 @@ class TestUsage:
             (["run", "--input", "e", "--set", "engine.batch_siz=1"], "did you mean `batch_size`?"),
             (["run", "--input", "e", "--set", "engine"], "expected `section.key=value`"),
             (["run", "--input", "e", "--config", "none.toml"], "none.toml: cannot be read"),
-            (["frobnicate"], "there is no command `frobnicate`; there are `check`"),
+            (["frobnicate"], "there is no command `frobnicate`; there are `bench`, `check`"),
         ],
     )
     def test_wrong_usage(self, kestrel: Any, arguments: list[str], sentence: str) -> None:

@@ -258,3 +258,10 @@ def test_the_largest_texts_take_less_than_a_second(name: str) -> None:
         format_query(HOSTILE[name])
     measured = sys.gettrace() is not None  # coverage makes everything several times as slow
     assert time.process_time() - start < (4 if measured else 1)
+
+
+def test_a_comment_that_moves_to_another_line_settles() -> None:
+    long = "x" * 82
+    text = f"process where ?a + // note\n{long} == /* block */\n- 1"
+    formatted = format_query(text)
+    assert format_query(formatted) == formatted

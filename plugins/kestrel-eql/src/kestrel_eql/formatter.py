@@ -15,6 +15,7 @@ from kestrel_eql.rule_printer import printed
 from kestrel_eql.tree_builder import Token
 from kestrel_framework.errors import SourceLocation
 
+_MOST_ROUNDS: Final = 4
 _LINE_END: Final = re.compile(r"\r\n?")
 
 
@@ -38,6 +39,8 @@ def format_query(text: str, begin: SourceLocation | None = None) -> str:
     query, tokens = _parsed(text, problems)
     pieces = pieces_of(text, tokens)
     result = printed(pieces, layout_of(pieces))
+    if any(comments_between(text, tokens)):
+        result = _settled(result, problems)
     if len(result) > MAX_CHARACTERS:
         problem = f"formatted, the rule would have {len(result):,} characters"
         problems.error(f"{problem}; the limit is {MAX_CHARACTERS:,}", 0)
@@ -48,6 +51,18 @@ def format_query(text: str, begin: SourceLocation | None = None) -> str:
         if again != query or not same_comments:
             problems.error("the formatter would change what this rule says; please report it", 0)
             problems.throw()
+    return result
+
+
+def _settled(result: str, problems: Problems) -> str:
+    """Return what printing once more does not change: comments may have moved between lines."""
+    for _ in range(_MOST_ROUNDS):
+        _, tokens = _parsed(result, problems)
+        pieces = pieces_of(result, tokens)
+        again = printed(pieces, layout_of(pieces))
+        if again == result:
+            break
+        result = again
     return result
 
 
