@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 STAMP := $(VENV)/.installed
 REQUIREMENTS := requirements-dev.txt pyproject.toml \
 	$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
@@ -34,9 +35,9 @@ $(STAMP): $(REQUIREMENTS)
 demo: $(STAMP) ## Detect an attack in a recorded capture, and show the alerts
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP) ## Run the tests and measure coverage (ARGS="-k name" for some)
+test: $(STAMP) ## Run the tests and measure coverage (ARGS="-k name" for some, JOBS=1 one by one)
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@mkdir -p build && $(BIN)/coverage report > build/coverage.txt
 	@echo "coverage: $$($(BIN)/coverage report --format=total) % of lines and branches; build/coverage.txt says where"

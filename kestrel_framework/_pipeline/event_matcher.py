@@ -20,6 +20,7 @@ from kestrel_framework._pipeline.rule_matcher import (
     RuleMatcher,
     paths_read,
 )
+from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.interfaces import PatternEngine
 from kestrel_framework.schema import SchemaRegistry
@@ -35,6 +36,9 @@ class EventMatcher:
         patterns: Finds the patterns that match a text.
         paths: Paths whose values are wanted of every event, for the tree of processes.
         limits: What to remember of events.
+
+    Raises:
+        RuleError: one of `paths` cannot be read from every event.
 
     Attributes:
         target_count: How many targets there are.
@@ -57,6 +61,12 @@ class EventMatcher:
         wanted = {**dict.fromkeys(paths, False), **paths_read(targets, settings.category_field)}
         self._decoder = EventDecoder(settings, wanted, paths)
         views = self._decoder.types
+        for path in paths:
+            if path not in views.paths:
+                raise RuleError(
+                    f"processes cannot be told apart by `{path}`: it has a position or an odd "
+                    "name, or goes on from a field that says when or what an event is"
+                )
         self._matcher = RuleMatcher(
             targets, settings.category_field, schema, views, patterns, limits
         )

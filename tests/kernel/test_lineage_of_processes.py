@@ -8,11 +8,13 @@ from random import Random
 from typing import TypeAlias
 
 import attrs
+import pytest
 from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework.detector import Detector
+from kestrel_framework.errors import RuleError
 from kestrel_framework.event import Document, EventSettings, read_path
 from kestrel_framework.interpreter import entries, holds
 from kestrel_framework.predicate import (
@@ -228,3 +230,11 @@ def test_a_search_sorts_the_events_and_then_finds_the_same(
     random.shuffle(numbered)
     results = search(rule, numbered, settings=SETTINGS, schema=SCHEMA, size=None)
     assert [result.events[0]["n"] for result in results] == wanted  # type: ignore[index]
+
+
+def test_processes_told_apart_by_what_cannot_be_read_of_every_event_are_refused() -> None:
+    by_position = Field("p[0]")
+    asks = Lineage(LineageRelation.EVENT, frozenset(), ALWAYS, by_position, Field("q"))
+    rules = RuleSet((Rule(RuleMetadata("odd"), EventRule(frozenset(), asks)),))
+    with pytest.raises(RuleError, match=r"`p\[0\]`"):
+        Detector(rules)

@@ -23,7 +23,7 @@ from kestrel_framework.interpreter import (
     some_pair,
     some_text_pair,
 )
-from kestrel_framework.patterns import TextTester, compile_wildcards
+from kestrel_framework.patterns import compile_wildcards
 from kestrel_framework.predicate import (
     And,
     AnyElement,
@@ -131,7 +131,6 @@ class PredicateCode:
         self._functions: list[str] = []
         self._names: dict[Predicate, str] = {}
         self._constants: dict[str, object] = {}
-        self._shown: dict[str, str] = {}
         self._known_constants: dict[object, str] = {}
         self._variables = 0
 
@@ -146,10 +145,6 @@ class PredicateCode:
     def source(self) -> str:
         """Return the Python source."""
         return "\n\n".join(self._functions)
-
-    def legend(self) -> list[str]:
-        """Return a line for each constant, for people."""
-        return [f"{name} = {shown}" for name, shown in self._shown.items()]
 
     def compiled(self) -> dict[str, RowTest]:
         """Return the functions by name."""
@@ -216,10 +211,10 @@ class PredicateCode:
                 )
                 if not any("*" in pattern or "?" in pattern for pattern in patterns):
                     return f"(not {self._constant(frozenset(patterns))}.isdisjoint({texts}))"
-                return f"some_text({self._test(compile_wildcards(patterns), *patterns)}, {texts})"
+                return f"some_text({self._constant(compile_wildcards(patterns))}, {texts})"
             case Regex():
                 tests = [
-                    self._test(compile_regex(pattern, fold=leaf.fold), pattern)
+                    self._constant(compile_regex(pattern, fold=leaf.fold))
                     for pattern in leaf.patterns
                 ]
                 texts = self._values(leaf.value, CellForm.TEXTS, scope, depth)
@@ -228,7 +223,7 @@ class PredicateCode:
                 )
             case Cidr():
                 texts = self._values(leaf.value, CellForm.TEXTS, scope, depth)
-                test = self._test(compile_networks(leaf.networks), *leaf.networks)
+                test = self._constant(compile_networks(leaf.networks))
                 return f"some_text({test}, {texts})"
             case TextTest():
                 return self._text_test(leaf, scope, depth)
@@ -338,12 +333,6 @@ class PredicateCode:
             return dict(scope).get(field.variable, "None")
         return "d.read_document()"
 
-    def _test(self, test: TextTester, *described: object) -> str:
-        """Return the name of a compiled test, which is shown as what it was compiled from."""
-        name = self._constant(test)
-        self._shown[name] = ascii(described)
-        return name
-
     def _constant(self, value: object) -> str:
         key = (
             (type(value), repr(value)) if isinstance(value, (str, int, float, tuple)) else id(value)
@@ -352,7 +341,6 @@ class PredicateCode:
         if name is None:
             name = self._known_constants[key] = f"k{len(self._constants)}"
             self._constants[name] = value
-            self._shown[name] = ascii(value)
         return name
 
 

@@ -78,13 +78,6 @@ class CellTable:
             lambda number: _converting_reader(number, source, self.readers[source], convert),
         )
 
-    def legend(self) -> list[str]:
-        """Return a line for each cell, for people."""
-        return [
-            f"c[{number}]: {cell.field.path!a} ({cell.form.value})"
-            for cell, number in self._numbers.items()
-        ]
-
     def _added(self, cell: Cell, make_reader: Callable[[int], CellReader]) -> int:
         number = len(self.readers)
         self._numbers[cell] = number
