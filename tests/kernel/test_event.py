@@ -65,7 +65,7 @@ class TestUnfolding:
         started = time.process_time()
         unfolded = unfold_dotted_keys({f"a.k{n}": n for n in range(100_000)})
         assert len(list(read_path(unfolded, ["a", "k99999"]))) == 1
-        assert time.process_time() - started < 5
+        assert time.process_time() - started < 20
 
     @given(documents(odd=False), st.text(st.sampled_from("ab."), max_size=5))
     def test_every_leaf_stays(self, document: dict[str, object], key: str) -> None:

@@ -214,7 +214,7 @@ class TestPayloads:
         started = time.process_time()
         assert matched(payload).places == [0]
         document_in(payload)
-        assert time.process_time() - started < 10
+        assert time.process_time() - started < 40
 
     @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]":,\\u0dN1.ea- '), max_size=30))
     def test_any_bytes_are_an_event_or_a_problem_or_blank(self, payload: bytes | str) -> None:

@@ -223,8 +223,8 @@ def resident() -> int:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_no_event_takes_long(stream: Callable[[], Iterator[bytes]]) -> None:
     times = seconds_of_each(stream(), 20_000 if stream is not huge_texts else 3_000)
-    assert times[len(times) * 999 // 1000] < 0.005
-    assert times[-1] < 0.25
+    assert times[len(times) * 999 // 1000] < 0.02
+    assert times[-1] < 1
 
 
 def seconds_of_each(stream: Iterator[bytes], count: int) -> list[float]:

@@ -326,7 +326,7 @@ def test_an_engine_with_a_hung_worker_stops_in_time() -> None:
     began = time.monotonic()
     engine.stop()
     report = running.report()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     outputs = report.statistics["outputs"]
     assert outputs == {"kept": {"delivered": len(plugin.output.alerts), "undelivered": 0}}
     assert "not_taken_in_time" not in str(report.statistics["lost_by_cause"])

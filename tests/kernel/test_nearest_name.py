@@ -37,7 +37,7 @@ def test_odd_words_are_like_nothing(word: str) -> None:
     nearest = NearestName(PATHS, 0.75)
     begun = time.process_time()
     assert nearest.find(word) is None
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 20
 
 
 def test_no_name_is_like_no_name() -> None:

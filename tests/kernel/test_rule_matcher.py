@@ -250,7 +250,7 @@ class TestAttacks:
         ]
         started = time.process_time()
         assert matched(conditions, document) == [0]
-        assert time.process_time() - started < 3
+        assert time.process_time() - started < 20
 
 
 class TestCode:
@@ -307,7 +307,7 @@ class TestMatches:
         document = {"event": {"category": "process"}, "a": "tool7.exe", "b": "x --force y"}
         (match,) = matcher.match(EventBatch(documents=[document])).matches
         assert match.targets == (7,)
-        assert time.process_time() - started < 5
+        assert time.process_time() - started < 20
 
 
 def source_of(*predicates: Predicate) -> str:

@@ -257,7 +257,7 @@ def test_the_largest_texts_take_less_than_a_second(name: str) -> None:
     with contextlib.suppress(RuleError):
         format_query(HOSTILE[name])
     measured = sys.gettrace() is not None  # coverage makes everything several times as slow
-    assert time.process_time() - start < (4 if measured else 1)
+    assert time.process_time() - start < (20 if measured else 1)
 
 
 def test_a_comment_that_moves_to_another_line_settles() -> None:

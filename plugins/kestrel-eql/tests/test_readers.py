@@ -390,7 +390,7 @@ def test_hostile_toml_ends_in_an_error_or_a_reading(text: str) -> None:
     for path, content in (("x.toml", text), ("x.eql", f"/*\nid = 'x'\n{text}\n*/any where true")):
         begin = time.process_time()
         reads_or_explains(path, content.encode())
-        assert time.process_time() - begin < 10
+        assert time.process_time() - begin < 40
 
 
 def reads_or_explains(path: str, content: bytes) -> None:

@@ -19,7 +19,7 @@ from kestrel_framework.errors import RuleError
 
 LARK = load_parser()
 PARSER = TableParser(LARK)
-SECONDS = 1.0
+SECONDS = 10.0
 
 _WORDS = (
     "any", "where", "a", "b.c", "`or`", "?d", "$x", "and", "or", "not", "in", "in~", "like",
