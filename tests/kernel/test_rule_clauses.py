@@ -403,3 +403,21 @@ class TestMemory:
             (first if number % 2 else second).append(taken)
             assert len(first) + len(second) <= max(entries, 1)
             assert sum(first + second) <= max(size, taken)
+
+
+def test_a_group_whose_fields_turn_out_to_have_many_values_is_read_on() -> None:
+    """Objects that are there after all have a node read its fields anew, whatever they are then."""
+    names = [f"o.f{number}" for number in range(6)]
+    conditions = [Comparison(ComparisonOperator.EQUAL, Field(name), Literal("x")) for name in names]
+    matcher = EventMatcher(
+        [Target(0, 0, frozenset(), condition) for condition in conditions],
+        SchemaRegistry(),
+        EventSettings(),
+        NativePatternEngine(),
+    )
+    for engine in matcher.rule_matcher.graph.fields:
+        engine.is_categorical = False
+    documents = [{"o": {f"f{n}": f"v{number}" for n in range(6)}} for number in range(20)]
+    documents.append({"o": {"f5": "x"}})
+    matched = matcher.match(EventBatch(documents=documents))
+    assert [(match.index, match.targets) for match in matched.matches] == [(20, (5,))]

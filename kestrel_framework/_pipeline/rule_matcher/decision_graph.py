@@ -309,6 +309,8 @@ class DecisionGraph:
         return tuple(group[:_LARGEST_GROUP] or ordered[:MOST_MEMOS])
 
     def _look_at(self, node: Node, fields: tuple[int, ...]) -> None:
+        if not self.fields[fields[0]].is_categorical:
+            fields = fields[:MOST_MEMOS]
         engines = [self.fields[field] for field in fields]
         node.clear()
         node.fields = fields

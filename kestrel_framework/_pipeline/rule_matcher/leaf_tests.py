@@ -30,7 +30,7 @@ def some_number(
 ) -> bool:
     """Say whether some value is a number that stands in a relation to `bound`."""
     for value in values:
-        if type(value) is not str and type(value) is not bool and relation(value, bound):
+        if not isinstance(value, (str, bool)) and relation(value, bound):
             return True
     return False
 
@@ -38,7 +38,7 @@ def some_number(
 def some_prefix(values: Sequence[Scalar], part: str) -> bool:
     """Say whether some value is a text that starts with `part`."""
     for value in values:
-        if type(value) is str and value.startswith(part):
+        if isinstance(value, str) and value.startswith(part):
             return True
     return False
 
@@ -46,7 +46,7 @@ def some_prefix(values: Sequence[Scalar], part: str) -> bool:
 def some_suffix(values: Sequence[Scalar], part: str) -> bool:
     """Say whether some value is a text that ends with `part`."""
     for value in values:
-        if type(value) is str and value.endswith(part):
+        if isinstance(value, str) and value.endswith(part):
             return True
     return False
 
@@ -54,6 +54,6 @@ def some_suffix(values: Sequence[Scalar], part: str) -> bool:
 def some_substring(values: Sequence[Scalar], part: str) -> bool:
     """Say whether some value is a text that contains `part`."""
     for value in values:
-        if type(value) is str and part in value:
+        if isinstance(value, str) and part in value:
             return True
     return False
