@@ -1,7 +1,7 @@
 """The public rules find the same alerts however the events are handed over and matched.
 
     KESTREL_CORPUS=FOLDER .venv/bin/python -m pytest -q -m slow \
-        tests/kernel/test_matcher_same_alerts.py
+        tests/end_to_end/test_matcher_same_alerts.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All published rules over all recorded events: matcher and interpreter agree about every pair.
 
-    KESTREL_CORPUS=FOLDER .venv/bin/python -m pytest -q -m slow tests/kernel/test_matcher_corpus.py
+    KESTREL_CORPUS=FOLDER .venv/bin/pytest -q -m slow tests/end_to_end/test_matcher_corpus.py
 
 Takes minutes, nearly all of them in the reference, which runs in two processes of its own.
 """
