@@ -15,6 +15,7 @@ from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher import MatcherLimits, ReadEvent
 from kestrel_framework._pipeline.rule_matcher.clauses import (
     MOST_CLAUSES,
+    MOST_FIELDS,
     Clause,
     clauses_of,
     path_of,
@@ -130,11 +131,18 @@ class TestClauses:
             assert (clauses[0].residual is ALWAYS) == (number < 4)
 
     def test_a_plain_disjunction_is_never_cut(self) -> None:
-        many = Or(tuple(equals(f"a{number}", 1) for number in range(500)))
-        assert len(clauses_of(many, all_indexed)) == 500
+        many = Or(tuple(equals(f"a{number}", 1) for number in range(MOST_FIELDS - 1)))
+        assert len(clauses_of(many, all_indexed)) == MOST_FIELDS - 1
         (clause,) = clauses_of(And((many, equals("b", 1))), all_indexed)
         assert clause.conditions.keys() == {"b"}
         assert clause.residual == many
+
+    def test_what_reads_too_many_fields_is_tested_as_a_whole(self) -> None:
+        many = Or(tuple(equals(f"a{number}", 1) for number in range(MOST_FIELDS + 1)))
+        assert clauses_of(many, all_indexed) == [Clause({}, many)]
+        none_of = And((Not(many), equals("b", 1)))
+        events = [{}, {"a7": 1}, {"b": 1}, {f"a{MOST_FIELDS}": 1, "b": 1}, {"a3": [2, 1], "b": 1}]
+        Scene(targets_for([many, none_of]), events, SCHEMA).check()
 
     def test_alternatives_that_rule_out_little_are_not_multiplied(self) -> None:
         exceptions = Not(And((equals("a", 1), equals("b", 1))))

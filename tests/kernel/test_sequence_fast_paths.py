@@ -131,6 +131,16 @@ def test_keys_may_come_from_elsewhere_than_documents(document: Document) -> None
 HOLDS = negation(Comparison(ComparisonOperator.EQUAL, Field("nothing"), StepField(0, "nothing")))
 
 
+def test_a_key_may_have_a_very_long_path() -> None:
+    """Code for it cannot be compiled, least of all where many calls are under way."""
+    document: dict[str, object] = {"a": 5}
+    for _ in range(2_999):
+        document = {"a": document}
+    reader = KeyReader((JoinKey(Field(".".join(["a"] * 3_000))),), 9, TrackerStatistics())
+    found = reader.read(row_of(document, 0, 0))
+    assert (found if isinstance(found, list) else [found]) == [5]
+
+
 def slowly(rule: Rule) -> Rule:
     """Return a rule with the same meaning, no step of which is plain."""
     body = rule.body

@@ -3,7 +3,7 @@
 A clause holds where all its conditions hold: at most one for each field, and those that
 read several fields, its residuals. A target holds where one of its clauses does. Clauses
 come from the disjunctive normal form of a predicate, whose size is capped: a disjunction that would
-multiply the clauses too often stays whole, as a residual.
+multiply the clauses too often stays whole, as a residual, and so does what reads very many fields.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ from kestrel_framework.predicate import (
     any_of,
     negation,
 )
-from kestrel_framework.predicate_traversal import walk
+from kestrel_framework.predicate_traversal import fields_of, walk
 
 MOST_CLAUSES: Final = 24
 """How many clauses the conjunctions of a target may multiply to."""
+MOST_FIELDS: Final = 256
+"""How many fields a target may read that is taken apart: the cost grows with their square."""
 
 
 @attrs.frozen
@@ -63,8 +65,15 @@ def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[
         predicate: Without nodes that other events decide.
         is_indexed: Whether conditions on a path are to be separate; others are residuals.
     """
+    if reads_too_much(predicate):
+        return [Clause({}, predicate)]
     normal = _pushed_inward(predicate, negated=False)
     return [] if normal == NEVER else _Builder(is_indexed).clauses(normal)
+
+
+def reads_too_much(predicate: Predicate) -> bool:
+    """Say whether a predicate reads so many fields that it is tested as a whole."""
+    return len(fields_of(predicate)) > MOST_FIELDS
 
 
 def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:

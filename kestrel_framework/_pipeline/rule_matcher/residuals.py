@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.event_decoder import RawReader
-from kestrel_framework._pipeline.rule_matcher.clauses import path_of
+from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, Truth
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
@@ -129,6 +129,8 @@ class Residuals:
         if path is not None:
             truth = self._engines[path].truth(predicate)
             return Residual(predicate, 1 << self._numbers[path], truth)
+        if reads_too_much(predicate):
+            return Residual(predicate)
         match predicate:
             case And() | Or():
                 terms = tuple([self.of(term) for term in predicate.terms])

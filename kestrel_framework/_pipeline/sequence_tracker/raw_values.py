@@ -22,6 +22,8 @@ on the way or at its end, a list or tuple of all of these, which may be in lists
 """
 
 _EMPTY: Final[Document] = MappingProxyType({})
+_DEEPEST: Final = 32
+"""The longest path that generated code reads; Python compiles no more than a few hundred levels."""
 
 RawValues: TypeAlias = Callable[[Sequence[str]], ReadRaw]
 """Returns what reads some paths, as `operator.attrgetter` does of names."""
@@ -35,17 +37,22 @@ def is_plain(path: str) -> bool:
 def raw_values_of_documents(paths: Sequence[str]) -> ReadRaw:
     """Read plain paths from the documents of events."""
     split = [split_path(path) for path in paths]
-    quick = _quick_reader(split)
 
     def read(event: StepEvent) -> object:
-        document = event.document
-        try:
-            return quick(document)
-        except AttributeError:
-            values = [tuple(read_path(document, path, nulls=True)) for path in split]
-            return values[0] if len(values) == 1 else tuple(values)
+        values = [tuple(read_path(event.document, path, nulls=True)) for path in split]
+        return values[0] if len(values) == 1 else tuple(values)
 
-    return read
+    if max(map(len, split)) > _DEEPEST:
+        return read
+    quick = _quick_reader(split)
+
+    def read_quickly(event: StepEvent) -> object:
+        try:
+            return quick(event.document)
+        except AttributeError:
+            return read(event)
+
+    return read_quickly
 
 
 def _quick_reader(paths: Sequence[Sequence[str | int]]) -> Callable[[Document], object]:
