@@ -13,6 +13,7 @@ Nodes are made when an event first needs them, like the states of a lazily built
 from __future__ import annotations
 
 import operator
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -98,6 +99,7 @@ class Node(dict[object, "Node"]):
         read_values: The same, without states.
         memo: The states of the one field's values; None where items are by what is read.
         group: What reads a group of fields.
+        by_states: The nodes that events go to by the states of the fields of a group.
         present: How often the objects that a group reads as one were there.
         follow: Finds out where to go on.
         verdict: At the end of a path: what holds.
@@ -109,6 +111,7 @@ class Node(dict[object, "Node"]):
     """
 
     __slots__ = (
+        "by_states",
         "examined",
         "fields",
         "follow",
@@ -131,6 +134,7 @@ class Node(dict[object, "Node"]):
         self.read_values: RawReader
         self.memo: FieldMemo | None = None
         self.group: GroupReader
+        self.by_states: dict[tuple[FieldState, ...], Node] = {}
         self.present: Counter[str] = Counter()
         self.follow: Callable[[Node, object], Node]
         self.sure: tuple[int, ...] = ()
@@ -172,6 +176,7 @@ class DecisionGraph:
         self._clauses = clauses
         self._budget = budget
         self._residuals = residuals
+        self._relevant: dict[int, int] = {}
         self._nodes: dict[tuple[int, int], Node] = {}
         self._residual_nodes: dict[tuple[int, tuple[int, ...], _Pending], Node] = {}
         self.nodes_made = 0
@@ -182,36 +187,45 @@ class DecisionGraph:
         """Return where an event goes from `node` that has `raws` there, whatever that is."""
         values = (raws,) if len(node.fields) == 1 else raws
         assert isinstance(values, tuple)
-        states = [
-            self.fields[field].state_of(raw) for field, raw in zip(node.fields, values, strict=True)
-        ]
-        return self._after(node, states)
+        return self._after(node, self._states_of(node.fields, values))
 
-    def _after(self, node: Node, states: Sequence[FieldState]) -> Node:
+    def _states_of(
+        self, fields: tuple[int, ...], values: Sequence[object]
+    ) -> tuple[FieldState, ...]:
+        return tuple(
+            [self.fields[field].state_of(raw) for field, raw in zip(fields, values, strict=True)]
+        )
+
+    def _after(self, node: Node, states: tuple[FieldState, ...]) -> Node:
         """Return where an event goes from `node` whose fields have these states."""
+        after = node.by_states.get(states)
+        if after is None:
+            after = self._found_after(node, states)
+            self._budget.take(_EDGE_SIZE)
+            node.by_states[states] = after
+        return after
+
+    def _found_after(self, node: Node, states: tuple[FieldState, ...]) -> Node:
         if node.pending is None:
             live, examined = node.live, node.examined
             for field, state in zip(node.fields, states, strict=True):
                 live &= state.allowed
                 examined |= 1 << field
             return self._node(live, examined)
-        left = node.pending
+        left: Sequence[tuple[int, Residual]] = node.pending
+        decided = self._residuals.decided
         for field, state in zip(node.fields, states, strict=True):
-            left = tuple(
-                (target, self._residuals.decided(residual, field, state.leaves))
-                for target, residual in left
-            )
+            bit = 1 << field
+            left = [
+                (target, decided(residual, field, state)) if residual.fields & bit else part
+                for part in left
+                for target, residual in (part,)
+            ]
         return self._settled(node.live, node.sure, left)
 
     def _follow_values(self, node: Node, key: object) -> Node:
         values, present = node.group.values(key)
-        after = self._after(
-            node,
-            [
-                self.fields[field].state_of(value)
-                for field, value in zip(node.fields, values, strict=True)
-            ],
-        )
+        after = self._after(node, self._states_of(node.fields, values))
         if present:
             self._note_present(node, present)
         elif all(map(is_safe_key, values)):
@@ -228,14 +242,14 @@ class DecisionGraph:
 
     def _follow_state(self, node: Node, state: object) -> Node:
         assert isinstance(state, FieldState)
-        after = self._after(node, [state])
+        after = self._found_after(node, (state,))
         self._budget.take(_EDGE_SIZE)
         node[state] = after
         return after
 
     def _follow_states(self, node: Node, states: object) -> Node:
         assert isinstance(states, tuple)
-        after = self._after(node, states)
+        after = self._found_after(node, states)
         if len(node) >= _MOST_EDGES:
             self._look_at_less(node)
         else:
@@ -260,6 +274,9 @@ class DecisionGraph:
 
     def _fields_with_conditions(self, live: int) -> int:
         """Return the fields that some of these clauses have conditions on; a mask."""
+        known = self._relevant.get(live)
+        if known is not None:
+            return known
         fields = 0
         if live.bit_count() < _MANY:
             for clause in self._of(live):
@@ -268,6 +285,8 @@ class DecisionGraph:
             for number, field in enumerate(self.fields):
                 if live & field.constrained:
                     fields |= 1 << number
+        self._budget.take(sys.getsizeof(live) + _EDGE_SIZE)
+        self._relevant[live] = fields
         return fields
 
     def _of(self, live: int) -> Iterator[IndexedClause]:
@@ -313,6 +332,7 @@ class DecisionGraph:
             fields = fields[:MOST_MEMOS]
         engines = [self.fields[field] for field in fields]
         node.clear()
+        node.by_states.clear()
         node.fields = fields
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
@@ -371,9 +391,11 @@ class DecisionGraph:
         return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
     def _forget(self) -> None:
+        self._relevant.clear()
         self._nodes.clear()
         self._residual_nodes.clear()
         self.root.clear()
+        self.root.by_states.clear()
 
 
 def _rules_out_most(field: FieldEngine, live: int) -> bool:

@@ -6,13 +6,12 @@ answer makes the residual shorter. What is left then is tested on the event.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.event_decoder import RawReader
 from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, Truth
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState, Truth
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
@@ -91,7 +90,7 @@ class Residuals:
         self._budget = budget
         self._of_rules: dict[Predicate, Residual] = {ALWAYS: HELD, NEVER: REFUTED}
         self._shortened: dict[tuple[type, frozenset[Residual]], Residual] = {}
-        self._decided: dict[tuple[Residual, int, int], Residual] = {}
+        self._decided: dict[tuple[Residual, FieldState], Residual] = {}
         self._tests: dict[Residual, EventTest] = {}
         budget.share(self._forget)
 
@@ -102,18 +101,18 @@ class Residuals:
             known = self._of_rules[predicate] = self._made(predicate)
         return known
 
-    def decided(self, residual: Residual, field: int, leaves: int) -> Residual:
-        """Return what is left of a residual, given the leaves that hold of a field."""
+    def decided(self, residual: Residual, field: int, state: FieldState) -> Residual:
+        """Return what is left of a residual, given the state of a field."""
         if not residual.fields >> field & 1:
             return residual
         if residual.condition is not None:
-            return HELD if residual.condition(leaves) else REFUTED
-        key = residual, field, leaves
+            return HELD if residual.condition(state.leaves) else REFUTED
+        key = residual, state
         known = self._decided.get(key)
         if known is None:
-            terms = [self.decided(term, field, leaves) for term in residual.terms]
+            terms = [self.decided(term, field, state) for term in residual.terms]
             known = self._joined(residual.kind, terms)
-            self._budget.take(_ENTRY_SIZE + sys.getsizeof(leaves))
+            self._budget.take(_ENTRY_SIZE)
             self._decided[key] = known
         return known
 

@@ -7,12 +7,14 @@ the reference interpreter, which is slow and asked only about values not seen be
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
 
+from kestrel_framework.functions import Function
 from kestrel_framework.interfaces import (
     Pattern,
     PatternDatabase,
@@ -59,6 +61,14 @@ class OfEventType:
 Leaf: TypeAlias = Predicate | OfEventType
 
 _WITH_OBJECTS: Final = (None, FieldType.OBJECT)
+_NUMBERS: Final = (int, float)
+_RELATIONS: Final[Mapping[ComparisonOperator, Callable[[Any, Any], bool]]] = {
+    ComparisonOperator.EQUAL: operator.eq,
+    ComparisonOperator.LESS: operator.lt,
+    ComparisonOperator.LESS_OR_EQUAL: operator.le,
+    ComparisonOperator.GREATER: operator.gt,
+    ComparisonOperator.GREATER_OR_EQUAL: operator.ge,
+}
 _WILDCARDS: Final[Mapping[TextPart, str]] = {
     TextPart.PREFIX: "{}*",
     TextPart.SUFFIX: "*{}",
@@ -281,13 +291,7 @@ class _ScalarTests:
         bound = scalar(literal.value)
         if bound is None:
             return True
-        relation, fold, field_type = leaf.operator.value, leaf.fold, self._field.type
-        self._others.append(
-            (
-                bit,
-                lambda value: compare(relation, value, bound, fold=fold, field_type=field_type),
-            )
-        )
+        self._others.append((bit, _order_test(leaf, bound, self._field.type)))
         return True
 
     def _add_wildcards(self, patterns: Sequence[str], bit: int, *, fold: bool) -> None:
@@ -299,8 +303,25 @@ class _ScalarTests:
 def _call_test(leaf: Comparison, call: Call, literal: Literal) -> Callable[[Scalar], bool]:
     """Return the test of a comparison of what a function makes of a value."""
     bound = scalar(literal.value)
+    if call.function is Function.LENGTH and type(bound) in _NUMBERS:
+        relation = _RELATIONS[leaf.operator]
+        return lambda value: isinstance(value, str) and relation(len(value), bound)
     bounds = () if bound is None else (bound,)
     return lambda value: some_pair(leaf, called(call, ((value,),)), bounds)
+
+
+def _order_test(
+    leaf: Comparison, bound: Scalar, field_type: FieldType | None
+) -> Callable[[Scalar], bool]:
+    """Return the test for values before or after a bound."""
+    name, fold, relation = leaf.operator.value, leaf.fold, _RELATIONS[leaf.operator]
+
+    def test(value: Scalar) -> bool:
+        return compare(name, value, bound, fold=fold, field_type=field_type)
+
+    if type(bound) not in _NUMBERS:
+        return test
+    return lambda value: relation(value, bound) if type(value) in _NUMBERS else test(value)
 
 
 def _part_test(leaf: TextTest) -> Callable[[Scalar], bool]:
