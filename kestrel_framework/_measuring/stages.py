@@ -78,7 +78,7 @@ class StageProfile:
         nodes_made: Combinations in the first pass that had not been seen before.
         residuals_tested: How often a residual was asked in one pass.
         slow_events: Events in the first pass that took the slow way through the decoder.
-        times_emptied: How often everything remembered was forgotten at a limit, in all passes.
+        times_emptied: How often something remembered was forgotten at a limit, in all passes.
     """
 
     first: StageTimes

@@ -320,6 +320,6 @@ def _profile_lines(measured: _Measured, profile: StageProfile) -> list[str]:
         f"{profile.warm_values_looked_up:,} in a warm one",
         f"residuals         {profile.residuals_tested:,} tested in a pass",
         f"slow events       {profile.slow_events:,} of an odd shape in the first pass",
-        f"forgotten         {profile.times_emptied:,} times everything, at a limit",
+        f"forgotten         {profile.times_emptied:,} times a part of it, at a limit",
     ]
     return lines

@@ -181,7 +181,8 @@ def test_little_is_remembered(stream: Callable[[], Iterator[bytes]]) -> None:
 
 
 def test_what_is_not_forgotten_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MemoBudget, "share", lambda self, empty: None)
+    monkeypatch.setattr(MemoBudget, "take", lambda self, size: None)
+    monkeypatch.setattr(MemoBudget, "make_room", lambda self, memo, size: None)
     assert traced_growth(every_value_is_new()) > MEGABYTE // 2
 
 
@@ -189,7 +190,7 @@ def traced_growth(stream: Iterator[bytes]) -> int:
     """Return by how many bytes a matcher with little memory grows after some events."""
     matcher = new_matcher(LITTLE)
     first = next(stream)
-    count = 400 if len(first) < 10_000 else 40
+    count = 1_200 if len(first) < 10_000 else 40
     fed(matcher, stream, count // 2)
     gc.collect()
     tracemalloc.start()
@@ -222,22 +223,21 @@ def resident() -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("stream", STREAMS)
 def test_no_event_takes_long(stream: Callable[[], Iterator[bytes]]) -> None:
-    times = seconds_of_each(stream(), 20_000 if stream is not huge_texts else 3_000)
-    assert times[len(times) * 999 // 1000] < 0.02
-    assert times[-1] < 1
+    """A millisecond on a quiet machine, but for huge events; here with room for a busy one."""
+    count, most = (20_000, 0.01) if stream is not huge_texts else (1_000, 0.05)
+    assert min(longest_seconds(stream(), count) for _ in range(2)) < most
 
 
-def seconds_of_each(stream: Iterator[bytes], count: int) -> list[float]:
-    """Return how long each event takes that comes alone, in CPU time, ascending."""
+def longest_seconds(stream: Iterator[bytes], count: int) -> float:
+    """Return how long the slowest event takes that comes alone, in CPU time."""
     matcher = new_matcher()
     fed(matcher, stream, 1_000)
-    gc.collect()
-    gc.freeze()
     times = []
+    gc.disable()
     for payload in itertools.islice(stream, count):
         batch = EventBatch(payloads=(payload,))
         started = time.thread_time()
         matcher.match(batch)
         times.append(time.thread_time() - started)
-    gc.unfreeze()
-    return sorted(times)
+    gc.enable()
+    return max(times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ from kestrel_framework._pipeline.rule_matcher.clauses import (
     path_of,
 )
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
-from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_budget import Memo, MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.residuals import HELD, REFUTED, Residual, Residuals
 from kestrel_framework.event import EventBatch, EventSettings
 from kestrel_framework.functions import Function
@@ -207,8 +207,8 @@ class ResidualsOfFields:
         left = self.residual
         for number in order:
             engine = engines[number % len(engines)]
-            leaves = engine.state_of(self.decoder.reader(engine.path)(view)).leaves
-            left = self.residuals.decided(left, number % len(engines), leaves)
+            state = engine.state_of(self.decoder.reader(engine.path)(view))
+            left = self.residuals.decided(left, number % len(engines), state)
         return left
 
     def verdict(self, document: Mapping[str, object], order: Sequence[int]) -> bool:
@@ -392,25 +392,61 @@ class TestMemory:
         targets_found(matcher, [{"a": f"{number}"} for number in range(100)] * 3)
         assert matcher.statistics.values_looked_up == looked_up
 
-    @given(st.lists(st.integers(0, 40), max_size=40), st.integers(0, 10), st.integers(0, 100))
-    def test_the_budget_empties_all_who_share_it_before_it_is_passed(
+    @given(st.lists(st.integers(0, 40), max_size=60), st.integers(0, 20), st.integers(0, 200))
+    def test_combinations_are_forgotten_before_they_are_too_many(
         self, sizes: list[int], entries: int, size: int
     ) -> None:
         budget = MemoBudget(MatcherLimits(entries=entries, size=size))
-        first: list[int] = []
-        second: list[int] = []
-        budget.share(first.clear)
-        budget.share(second.clear)
+        known: dict[int, int] = {}
+        waste: list[dict[int, int]] = []
+
+        def forget() -> Iterator[object]:
+            waste.append(known.copy())
+            known.clear()
+            return freed(waste[-1])
+
+        budget.share(forget)
         for number, taken in enumerate(sizes):
-            emptied = budget.times_emptied
-            full = len(first) + len(second) >= entries or sum(first + second) + taken > size
+            forgotten = budget.times_emptied
+            full = len(known) >= entries // 2 or sum(known.values()) + taken > size // 2
             budget.take(taken)
-            assert (budget.times_emptied > emptied) == full
-            if full:
-                assert first == second == []
-            (first if number % 2 else second).append(taken)
-            assert len(first) + len(second) <= max(entries, 1)
-            assert sum(first + second) <= max(size, taken)
+            assert (budget.times_emptied > forgotten) == full
+            assert not (full and known)
+            known[number] = taken
+        for _ in range(len(waste) + 1):
+            budget.take(0)
+        assert not any(waste[:-1])
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers(0, 40)), max_size=80),
+        st.integers(0, 100),
+        st.sampled_from([0, 1, 50, 2_000]),
+    )
+    def test_values_asked_for_lately_are_kept_and_never_too_many(
+        self, asked: list[tuple[int, int, int]], entries: int, size: int
+    ) -> None:
+        budget = MemoBudget(MatcherLimits(entries=entries, size=size))
+        memos: list[Memo[int, int]] = [Memo(budget) for _ in range(3)]
+        for place, key, taken in asked:
+            memo = memos[place]
+            if key not in memo:
+                assert memo.recalled(key) in (None, key)
+                memo.keep(key, key, taken)
+            assert memo[key] == key
+            held = sum(one.entries + one.older_entries for one in memos)
+            assert held <= max(entries // 2, 1)
+            assert held >= sum(map(len, memos))
+            sizes = sum(one.size + one.older_size for one in memos)
+            assert sizes <= max(size // 2, taken)
+
+    def test_a_value_survives_as_long_as_it_is_asked_for(self) -> None:
+        memo: Memo[int, int] = Memo(MemoBudget(MatcherLimits(entries=320)))
+        for number in range(100):
+            if 0 not in memo:
+                assert number == 0 or memo.recalled(0) == 7
+                memo.keep(0, 7, 1)
+            memo.keep(number + 1, 0, 1)
+        assert memo.recalled(1) is None
 
 
 def test_a_group_whose_fields_turn_out_to_have_many_values_is_read_on() -> None:

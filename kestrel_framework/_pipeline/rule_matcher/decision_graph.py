@@ -12,11 +12,12 @@ Nodes are made when an event first needs them, like the states of a lazily built
 
 from __future__ import annotations
 
+import itertools
 import operator
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -30,7 +31,7 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     size_of,
 )
 from kestrel_framework._pipeline.rule_matcher.group_reader import GroupReader
-from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.memo_readers import MOST_MEMOS, states_reader
 from kestrel_framework._pipeline.rule_matcher.residuals import (
     HELD,
@@ -84,6 +85,7 @@ class Verdict:
 NOTHING_HOLDS: Final = Verdict()
 
 
+_KeyT = TypeVar("_KeyT")
 _Pending: TypeAlias = tuple[tuple[int, Residual], ...]
 """What is left of the residuals of targets."""
 
@@ -135,7 +137,7 @@ class Node(dict[object, "Node"]):
         self.memo: FieldMemo | None = None
         self.group: GroupReader
         self.by_states: dict[tuple[FieldState, ...], Node] = {}
-        self.present: Counter[str] = Counter()
+        self.present: dict[str, int] = {}
         self.follow: Callable[[Node, object], Node]
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
@@ -143,6 +145,11 @@ class Node(dict[object, "Node"]):
 
     def __missing__(self, key: object) -> Node:
         return self.follow(self, key)
+
+    def forget(self) -> None:
+        """Forget which nodes follow."""
+        self.clear()
+        self.by_states.clear()
 
 
 class DecisionGraph:
@@ -331,8 +338,7 @@ class DecisionGraph:
         if not self.fields[fields[0]].is_categorical:
             fields = fields[:MOST_MEMOS]
         engines = [self.fields[field] for field in fields]
-        node.clear()
-        node.by_states.clear()
+        node.forget()
         node.fields = fields
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
@@ -351,7 +357,8 @@ class DecisionGraph:
 
     def _note_present(self, node: Node, objects: Sequence[str]) -> None:
         """Have a node read the fields of objects that are there again and again one by one."""
-        node.present.update(objects)
+        for name in objects:
+            node.present[name] = node.present.get(name, 0) + 1
         if any(node.present[name] == _OFTEN for name in objects):
             self._look_at(node, node.fields)
 
@@ -390,12 +397,22 @@ class DecisionGraph:
             rest &= field.default
         return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
-    def _forget(self) -> None:
-        self._relevant.clear()
-        self._nodes.clear()
-        self._residual_nodes.clear()
-        self.root.clear()
-        self.root.by_states.clear()
+    def _forget(self) -> Iterator[object]:
+        nodes, residual_nodes, relevant = self._nodes, self._residual_nodes, self._relevant
+        self._nodes, self._residual_nodes, self._relevant = {}, {}, {}
+        edges, by_states = dict(self.root), dict(self.root.by_states)
+        self.root.forget()
+        return itertools.chain(
+            _freed(nodes), _freed(residual_nodes), freed(relevant), freed(edges), freed(by_states)
+        )
+
+
+def _freed(nodes: dict[_KeyT, Node]) -> Iterator[None]:
+    """Remove the nodes of a dictionary, one with each step; and what leads on from it."""
+    while nodes:
+        _, node = nodes.popitem()
+        node.forget()
+        yield
 
 
 def _rules_out_most(field: FieldEngine, live: int) -> bool:

@@ -9,7 +9,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from kestrel_framework._pipeline.event_decoder import MAX_NESTING
-from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_budget import (
+    LONGEST_KEPT,
+    Memo,
+    MemoBudget,
+    freed,
+)
 from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType, ValueTests
 from kestrel_framework.interfaces import PatternEngine
 from kestrel_framework.interpreter import split_path
@@ -41,14 +46,17 @@ class FieldState:
         self.allowed = allowed
 
 
-class FieldMemo(dict[object, FieldState]):
+class FieldMemo(Memo[object, FieldState]):
     """The state of each value seen lately.
 
     Only what cannot be taken for something else is a key: texts, tuples of texts, None and
     `UNSET`. Asking for what cannot be a key raises TypeError, as of any dictionary.
     """
 
-    def __init__(self, compute: Callable[[object], FieldState]) -> None:
+    __slots__ = ("_compute",)
+
+    def __init__(self, budget: MemoBudget, compute: Callable[[object], FieldState]) -> None:
+        super().__init__(budget)
         self._compute = compute
 
     def __missing__(self, raw: object) -> FieldState:
@@ -78,7 +86,7 @@ class FieldEngine:
         self, path: str, ancestors: Callable[[str], frozenset[str]], budget: MemoBudget
     ) -> None:
         self.path = path
-        self.memo = FieldMemo(self._looked_up)
+        self.memo = FieldMemo(budget, self._looked_up)
         self.misses = 0
         self.constrained = 0
         self.refuted_by_default = 0
@@ -94,8 +102,8 @@ class FieldEngine:
         self._every_clause = 0
         self.default = 0
         self._states: dict[int, FieldState] = {}
-        self._scalars: dict[tuple[type, object], int] = {}
-        self._numbers: dict[tuple[type, object], FieldState] = {}
+        self._elements: Memo[object, int] = Memo(budget)
+        self._numbers: Memo[tuple[type, object], FieldState] = Memo(budget)
         budget.share(self._forget)
 
     def add(self, conditions: tuple[Condition, ...], clauses: int) -> None:
@@ -152,34 +160,37 @@ class FieldEngine:
         kind = type(raw)
         if kind is bool or (kind is int and is_small(raw)):
             return self._state_of_number(kind, raw)
-        state = self._computed(raw)
-        if is_safe_key(raw):
-            size = size_of(raw)
-            if size <= LONGEST_KEPT:
-                self._budget.take(size + _ENTRY_SIZE)
-                self.memo[raw] = state
-                self._different_values += 1
-                if self._different_values > _FEW_VALUES:
-                    self.is_categorical = False
+        if not is_safe_key(raw):
+            return self._computed(raw)
+        state = self.memo.recalled(raw) or self._computed(raw)
+        size = size_of(raw)
+        if size <= LONGEST_KEPT:
+            self.memo.keep(raw, state, size + _ENTRY_SIZE)
+            self._different_values += 1
+            if self._different_values > _FEW_VALUES:
+                self.is_categorical = False
         return state
 
     def _state_of_number(self, kind: type, raw: object) -> FieldState:
-        state = self._numbers.get((kind, raw))
+        key = kind, raw
+        state = self._numbers.get(key)
         if state is None:
             self.is_categorical = False
-            state = self._computed(raw)
-            self._budget.take(_ENTRY_SIZE)
-            self._numbers[kind, raw] = state
+            state = self._numbers.recalled(key) or self._computed(raw)
+            self._numbers.keep(key, state, _ENTRY_SIZE)
         return state
 
     def _computed(self, raw: object) -> FieldState:
         self.misses += 1
-        if type(raw) is tuple or type(raw) is list:
-            raw = _cut(raw, self._levels)
-        values = _flattened(raw)
-        leaves = self._tests.of_all(raw, values)
-        for value in values:
-            leaves |= self._leaves_of_scalar(value)
+        if type(raw) is str:
+            leaves = self._tests.of_all(raw, (raw,)) | self._tests.of_scalar(raw)
+        else:
+            if type(raw) is tuple or type(raw) is list:
+                raw = _cut(raw, self._levels)
+            values = _flattened(raw)
+            leaves = self._tests.of_all(raw, values)
+            for value in values:
+                leaves |= self._leaves_of_element(value)
         state = self._states.get(leaves)
         if state is None:
             allowed = self._allowed(leaves)
@@ -187,17 +198,17 @@ class FieldEngine:
             state = self._states[leaves] = FieldState(leaves, allowed)
         return state
 
-    def _leaves_of_scalar(self, value: object) -> int:
-        kind = type(value)
-        if kind is not str and not (kind is int and is_small(value)):
+    def _leaves_of_element(self, value: object) -> int:
+        if type(value) is not str:
             return self._tests.of_scalar(value)
-        known = self._scalars.get((kind, value))
+        known = self._elements.get(value)
         if known is None:
-            known = self._tests.of_scalar(value)
+            known = self._elements.recalled(value)
+            if known is None:
+                known = self._tests.of_scalar(value)
             size = sys.getsizeof(value)
             if size <= LONGEST_KEPT:
-                self._budget.take(size + _ENTRY_SIZE)
-                self._scalars[kind, value] = known
+                self._elements.keep(value, known, size + _ENTRY_SIZE)
         return known
 
     def _allowed(self, leaves: int) -> int:
@@ -228,11 +239,15 @@ class FieldEngine:
                 bit = 1 << self._tests.number(condition)
                 return lambda leaves: leaves & bit != 0
 
-    def _forget(self) -> None:
-        self.memo.clear()
-        self._states.clear()
-        self._scalars.clear()
-        self._numbers.clear()
+    def _forget(self) -> Iterator[object]:
+        states, self._states = self._states, {}
+        return self._freed(states)
+
+    def _freed(self, states: dict[int, FieldState]) -> Iterator[object]:
+        for memo in (self.memo, self._numbers, self.memo, self._numbers):  # both generations
+            self._budget.begin_generation(memo)
+            yield None
+        yield from freed(states)
 
 
 def _every(truths: Sequence[Truth]) -> Truth:

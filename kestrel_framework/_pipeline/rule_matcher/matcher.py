@@ -38,7 +38,7 @@ class MatcherStatistics:
         values_looked_up: Values of fields that were not remembered.
         nodes_made: Nodes of the decision graph.
         residuals_tested: Residuals of clauses whose other conditions held.
-        times_emptied: How often everything remembered was forgotten, at a limit.
+        times_emptied: How often something remembered was forgotten, at a limit.
     """
 
     values_looked_up: int

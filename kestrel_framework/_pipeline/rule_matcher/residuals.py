@@ -6,13 +6,14 @@ answer makes the residual shorter. What is left then is tested on the event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.event_decoder import RawReader
 from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState, Truth
-from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget
+from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.row_cells import CellTable
@@ -160,10 +161,10 @@ class Residuals:
             self._shortened[key] = known
         return known
 
-    def _forget(self) -> None:
-        self._shortened.clear()
-        self._decided.clear()
-        self._tests.clear()
+    def _forget(self) -> Iterator[object]:
+        shortened, decided, tests = self._shortened, self._decided, self._tests
+        self._shortened, self._decided, self._tests = {}, {}, {}
+        return itertools.chain(freed(shortened), freed(decided), freed(tests))
 
 
 _JOIN: Final[Mapping[type, Callable[[list[Predicate]], Predicate]]] = {
