@@ -28,6 +28,7 @@ from kestrel_framework._pipeline.flow import (
     Target,
     targets_of,
 )
+from kestrel_framework._pipeline.key_views import KeyViews
 from kestrel_framework._pipeline.loss_ledger import LossLedger
 from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.process_lineage import (
@@ -327,7 +328,9 @@ class Detector:
             self._event_matcher(targets, lineage),
             lineage,
             runner,
-            SequenceTracker(rules, targets, self._limits),
+            SequenceTracker(
+                rules, targets, self._limits, raw_values=KeyViews(self._settings).raw_values
+            ),
             ResultFilter(rules),
             AlertBuilder(rules),
             frozenset(

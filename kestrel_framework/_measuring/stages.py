@@ -21,6 +21,7 @@ from kestrel_framework._pipeline.flow import (
     Row,
     targets_of,
 )
+from kestrel_framework._pipeline.key_views import KeyViews
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
 from kestrel_framework._pipeline.rule_matcher import RuleMatcher, paths_read
 from kestrel_framework._pipeline.sequence_tracker import SequenceTracker
@@ -151,6 +152,7 @@ class _Stages:
         patterns: PatternEngine,
     ) -> None:
         self._rules = rules
+        self._settings = settings
         self._targets = targets_of(rules)
         lineage = self.lineage()
         targets, paths = (*self._targets, *lineage.targets), lineage.paths
@@ -166,7 +168,8 @@ class _Stages:
 
     def tracker(self) -> SequenceTracker:
         """Return what follows sequences, without any."""
-        return SequenceTracker(self._rules, self._targets)
+        views = KeyViews(self._settings)
+        return SequenceTracker(self._rules, self._targets, raw_values=views.raw_values)
 
 
 def _one_pass(stages: _Stages, detector: Detector, batches: Sequence[EventBatch]) -> StageTimes:
@@ -228,6 +231,7 @@ def _candidates(
             batch.stream or "",
             first + matched.places[index],
             tiebreaker,
+            batch.payloads[matched.places[index]] if batch.payloads else None,
         )
         yield Candidate(row, match.targets, index=index)
 

@@ -41,6 +41,7 @@ def proposed_candidates(
             place = matched.places[index]
             tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
             read = matcher.document_reader(batch, place)
-            row = Row(read, times[index], stream, first + place, tiebreaker)
+            payload = batch.payloads[place] if batch.payloads else None
+            row = Row(read, times[index], stream, first + place, tiebreaker, payload)
             candidates.append(Candidate(row, targets, index=index))
     return candidates

@@ -31,9 +31,18 @@ class Row:
         stream: The name of the numbering.
         offset: The number in it.
         tiebreaker: What orders events of one timestamp.
+        payload: The bytes of the event, if it came as such.
     """
 
-    __slots__ = ("_document", "_read_document", "offset", "stream", "tiebreaker", "timestamp")
+    __slots__ = (
+        "_document",
+        "_read_document",
+        "offset",
+        "payload",
+        "stream",
+        "tiebreaker",
+        "timestamp",
+    )
 
     def __init__(
         self,
@@ -42,6 +51,7 @@ class Row:
         stream: str,
         offset: int,
         tiebreaker: int | float | str | None = None,
+        payload: bytes | None = None,
     ) -> None:
         self._read_document: Callable[[], Document] | None = read_document
         self._document: Document | None = None
@@ -49,6 +59,7 @@ class Row:
         self.stream = stream
         self.offset = offset
         self.tiebreaker = tiebreaker
+        self.payload = payload
 
     @property
     def document(self) -> Document:
@@ -56,7 +67,7 @@ class Row:
         if self._document is None:
             assert self._read_document is not None
             self._document = self._read_document()
-            self._read_document = None  # it may hold the bytes of the event
+            self._read_document = self.payload = None  # they hold the bytes of the event
         return self._document
 
     def event(self) -> Event:

@@ -138,6 +138,17 @@ class EventDecoder:
             views = [view for _, view in self.views(batch, [])]
             return self.types.document_of(views[0]) if views else {}
 
+    def view(self, payload: bytes) -> View | None:
+        """Return the view of one event, or None if it cannot be read. Nobody hears why."""
+        if len(payload) <= MAX_PAYLOAD_BYTES:
+            try:
+                return self.types.decode(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+        view = self._slowly(EventBatch(payloads=[payload]), 0, [])
+        self.types.refresh()
+        return view
+
     def _views_of_payloads(
         self, batch: EventBatch, problems: list[Problem]
     ) -> Iterator[tuple[int, View]]:

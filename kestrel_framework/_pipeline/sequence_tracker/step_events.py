@@ -35,6 +35,10 @@ class StepEvent(Protocol):
     def document(self) -> Document:
         """The whole event."""
 
+    @property
+    def payload(self) -> bytes | None:
+        """The bytes of the event, where they are at hand and not decoded yet."""
+
     def event(self) -> Event:
         """Return the public view."""
 
@@ -42,7 +46,7 @@ class StepEvent(Protocol):
 class RestoredEvent:
     """An event from a snapshot."""
 
-    __slots__ = ("_event", "document", "offset", "stream", "tiebreaker", "timestamp")
+    __slots__ = ("_event", "document", "offset", "payload", "stream", "tiebreaker", "timestamp")
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -51,6 +55,7 @@ class RestoredEvent:
         self.offset = event.identity.offset
         self.tiebreaker = event.tiebreaker
         self.document = event.document
+        self.payload: bytes | None = None
 
     def event(self) -> Event:
         """Return the public view."""

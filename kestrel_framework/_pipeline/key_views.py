@@ -1,0 +1,67 @@
+"""Reads join keys from the bytes of events: of most events that are steps, no more is ever read."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+from kestrel_framework._pipeline.event_decoder import EventDecoder, RawReader, View
+from kestrel_framework._pipeline.sequence_tracker import (
+    ReadRaw,
+    StepEvent,
+    raw_values_of_documents,
+)
+from kestrel_framework.event import EventSettings
+
+
+class KeyViews:
+    """Views of events that hold the join keys of a rule set.
+
+    Args:
+        settings: Which fields say when and what an event is.
+    """
+
+    def __init__(self, settings: EventSettings) -> None:
+        self._settings = settings
+        self._paths: dict[str, bool] = {}
+        self._decoder: EventDecoder | None = None
+        self._payload: bytes | None = None
+        self._view: View | None = None
+
+    def raw_values(self, paths: Sequence[str]) -> ReadRaw:
+        """Return what reads some paths; the `RawValues` of a tracker.
+
+        All are asked for before the first event comes.
+        """
+        self._paths.update(dict.fromkeys(paths, False))
+        read_from_document = raw_values_of_documents(paths)
+        read_view: RawReader | None = None
+
+        def read(event: StepEvent) -> object:
+            nonlocal read_view
+            payload = event.payload
+            if payload is None:
+                return read_from_document(event)
+            if payload is not self._payload:
+                self._read(payload)
+            if read_view is None:
+                read_view = self._reader(paths)
+            if self._view is None or read_view is None:
+                return read_from_document(event)
+            return read_view(self._view)
+
+        return read
+
+    def _read(self, payload: bytes) -> None:
+        if self._decoder is None:
+            self._decoder = EventDecoder(self._settings, self._paths)
+        self._view = self._decoder.view(payload)
+        self._payload = payload
+
+    def _reader(self, paths: Sequence[str]) -> RawReader | None:
+        """Return what reads paths from a view, if views hold all of them."""
+        assert self._decoder is not None
+        types = self._decoder.types
+        if not types.paths.issuperset(paths):
+            return None
+        return operator.attrgetter(*map(types.attribute, paths))
