@@ -46,8 +46,6 @@ _MOST_EDGES: Final = 4096
 """How many combinations of values lead on from one node; with more, it looks at fewer fields."""
 _MANY: Final = 64
 """From so many clauses on, asking every field for them is quicker than the reverse."""
-_OFTEN: Final = 4
-"""How often an object has to be there for its fields to be read one by one."""
 _DECISIVE: Final = 0.8
 """The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
@@ -102,7 +100,7 @@ class Node(dict[object, "Node"]):
         memo: The states of the one field's values; None where items are by what is read.
         group: What reads a group of fields.
         by_states: The nodes that events go to by the states of the fields of a group.
-        present: How often the objects that a group reads as one were there.
+        present: The objects that were there, whose fields a group therefore reads one by one.
         follow: Finds out where to go on.
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
@@ -137,7 +135,7 @@ class Node(dict[object, "Node"]):
         self.memo: FieldMemo | None = None
         self.group: GroupReader
         self.by_states: dict[tuple[FieldState, ...], Node] = {}
-        self.present: dict[str, int] = {}
+        self.present: set[str] = set()
         self.follow: Callable[[Node, object], Node]
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
@@ -234,7 +232,8 @@ class DecisionGraph:
         values, present = node.group.values(key)
         after = self._after(node, self._states_of(node.fields, values))
         if present:
-            self._note_present(node, present)
+            node.present.update(present)
+            self._look_at(node, node.fields)
         elif all(map(is_safe_key, values)):
             size = sum(map(size_of, values))
             if size <= LONGEST_KEPT:
@@ -343,9 +342,8 @@ class DecisionGraph:
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
         if engines[0].is_categorical:
-            often = {name for name, times in node.present.items() if times >= _OFTEN}
             attributes = [self._names[field] for field in fields]
-            node.group = GroupReader(attributes, often, self._is_empty)
+            node.group = GroupReader(attributes, node.present, self._is_empty)
             node.read = node.group.read
             node.follow = self._follow_values
         elif len(fields) == 1:
@@ -354,13 +352,6 @@ class DecisionGraph:
         else:
             node.read = states_reader(node.read_values, [engine.memo for engine in engines])
             node.follow = self._follow_states
-
-    def _note_present(self, node: Node, objects: Sequence[str]) -> None:
-        """Have a node read the fields of objects that are there again and again one by one."""
-        for name in objects:
-            node.present[name] = node.present.get(name, 0) + 1
-        if any(node.present[name] == _OFTEN for name in objects):
-            self._look_at(node, node.fields)
 
     def _look_at_less(self, node: Node) -> None:
         """Have a node look at fewer fields: together they have too many different values."""
