@@ -68,7 +68,10 @@ def parse_timestamp(value: object, unit: TimestampUnit = "iso") -> int:
         ValueError: it says no time, or one outside the years 1677 to 2262, whose
             nanoseconds do not fit in 64 bits.
     """
-    nanoseconds = _nanoseconds(value, unit)
+    if type(value) is int and unit != "filetime":
+        nanoseconds = value * _NANOSECONDS_PER[unit]
+    else:
+        nanoseconds = _nanoseconds(value, unit)
     if not FIRST_TIMESTAMP <= nanoseconds <= LAST_TIMESTAMP:
         raise ValueError("the time is outside the years 1677 to 2262")
     return nanoseconds

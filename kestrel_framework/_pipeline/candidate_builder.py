@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Candidate, MatchedBatch, Row
@@ -33,6 +34,8 @@ def proposed_candidates(
         for targets in combinations
     }
     stream, first = batch.stream or "", batch.first_offset or 0
+    decode = matcher.decoder.document
+    payloads, documents = batch.payloads, batch.documents
     candidates = []
     for match in matched.matches:
         targets = left[match.targets]
@@ -40,8 +43,8 @@ def proposed_candidates(
             index = match.index
             place = matched.places[index]
             tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
-            read = matcher.document_reader(batch, place)
-            payload = batch.payloads[place] if batch.payloads else None
+            payload = payloads[place] if payloads else None
+            read = partial(decode, documents[place] if payload is None else payload)
             row = Row(read, times[index], stream, first + place, tiebreaker, payload)
             candidates.append(Candidate(row, targets, index=index))
     return candidates

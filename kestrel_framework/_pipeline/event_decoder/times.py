@@ -32,7 +32,7 @@ class TimestampParser(dict[object, int]):
 
     def __missing__(self, value: object) -> int:
         if type(value) is not str:
-            return parse_timestamp(value, self._unit)
+            return parse_timestamp(value, self._unit)  # 1 is as good a key as true: not kept
         # In one piece: every other event has a time of its own.
         fraction = value[_SECOND + 1 : -1]
         scale = _SCALE.get(len(fraction))
