@@ -62,9 +62,9 @@ class Size:
 FULL: Final = Size(
     processes=3,
     counts=(10, 100, FEW_RULES, ALL_RULES, MANY_RULES),
-    events=60_000,
-    passes=3,
-    singles=20_000,
+    events=30_000,
+    passes=2,
+    singles=10_000,
     sequence_events=200_000,
     partial_events=20_000,
     compared_events=2000,
