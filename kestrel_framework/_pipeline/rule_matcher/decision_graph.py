@@ -144,10 +144,12 @@ class Node(dict[object, "Node"]):
     def __missing__(self, key: object) -> Node:
         return self.follow(self, key)
 
-    def forget(self) -> None:
-        """Forget which nodes follow."""
+    def forget(self) -> tuple[dict[object, Node], dict[tuple[FieldState, ...], Node]]:
+        """Forget, and return, which nodes follow."""
+        forgotten = dict(self), self.by_states
         self.clear()
-        self.by_states.clear()
+        self.by_states = {}
+        return forgotten
 
 
 class DecisionGraph:
@@ -337,7 +339,8 @@ class DecisionGraph:
         if not self.fields[fields[0]].is_categorical:
             fields = fields[:MOST_MEMOS]
         engines = [self.fields[field] for field in fields]
-        node.forget()
+        for forgotten in node.forget():
+            self._budget.free(forgotten)
         node.fields = fields
         node.memo = None
         node.read = node.read_values = operator.attrgetter(*(self._names[f] for f in fields))
@@ -391,18 +394,18 @@ class DecisionGraph:
     def _forget(self) -> Iterator[object]:
         nodes, residual_nodes, relevant = self._nodes, self._residual_nodes, self._relevant
         self._nodes, self._residual_nodes, self._relevant = {}, {}, {}
-        edges, by_states = dict(self.root), dict(self.root.by_states)
-        self.root.forget()
+        edges, by_states = self.root.forget()
         return itertools.chain(
             _freed(nodes), _freed(residual_nodes), freed(relevant), freed(edges), freed(by_states)
         )
 
 
 def _freed(nodes: dict[_KeyT, Node]) -> Iterator[None]:
-    """Remove the nodes of a dictionary, one with each step; and what leads on from it."""
+    """Remove the nodes of a dictionary and what leads on from them, a little with each step."""
     while nodes:
         _, node = nodes.popitem()
-        node.forget()
+        yield from freed(node)
+        yield from freed(node.by_states)
         yield
 
 

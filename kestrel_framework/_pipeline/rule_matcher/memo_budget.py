@@ -95,12 +95,13 @@ class Memo(dict[_KeyT, _ValueT], Generic[_KeyT, _ValueT]):
         self.size += size
         self[key] = value
 
-    def begin_generation(self) -> None:
-        """Forget what was not asked for since the last generation began."""
-        self._older = dict(self)
+    def begin_generation(self) -> dict[_KeyT, _ValueT]:
+        """Forget, and return, what was not asked for since the last generation began."""
+        forgotten, self._older = self._older, dict(self)
         self.clear()
         self.older_entries, self.older_size = self.entries, self.size
         self.entries = self.size = 0
+        return forgotten
 
 
 class MemoBudget:
@@ -127,6 +128,11 @@ class MemoBudget:
     def share(self, forget: Callable[[], Iterator[object]]) -> None:
         """Add what forgets combinations: at once, but what it returns frees them."""
         self._forget.append(forget)
+
+    def free(self, entries: dict[Any, Any]) -> None:
+        """Remove the entries of a dictionary that nobody else has, bit by bit."""
+        if entries:
+            self._waste.throw(freed(entries))
 
     def take(self, size: int) -> None:
         """Count one more combination, before it is kept."""
@@ -162,7 +168,7 @@ class MemoBudget:
         self.times_emptied += 1
         self._values -= memo.older_entries
         self._values_size -= memo.older_size
-        memo.begin_generation()
+        self.free(memo.begin_generation())
 
     def _weight(self, memo: Memo[Any, Any]) -> int:
         entries, size = memo.entries + memo.older_entries, memo.size + memo.older_size
