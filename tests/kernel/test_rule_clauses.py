@@ -437,7 +437,7 @@ class TestMemory:
             assert held <= max(entries // 2, 1)
             assert held >= sum(map(len, memos))
             sizes = sum(one.size + one.older_size for one in memos)
-            assert sizes <= max(size // 2, taken)
+            assert sizes <= max(size // 2, 40)  # one entry is always kept
 
     def test_a_value_survives_as_long_as_it_is_asked_for(self) -> None:
         memo: Memo[int, int] = Memo(MemoBudget(MatcherLimits(entries=320)))
