@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import attrs
 
 from kestrel_framework._builtin.alert_lines import alert_line
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._pipeline.candidate_builder import proposed_candidates
 from kestrel_framework._pipeline.event_clock import EventClock
-from kestrel_framework._pipeline.event_decoder import EventDecoder
+from kestrel_framework._pipeline.event_decoder import View
 from kestrel_framework._pipeline.event_matcher import EventMatcher
-from kestrel_framework._pipeline.flow import (
-    Candidate,
-    MatchedBatch,
-    Problem,
-    Row,
-    targets_of,
-)
+from kestrel_framework._pipeline.flow import Problem, targets_of
 from kestrel_framework._pipeline.key_views import KeyViews
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
-from kestrel_framework._pipeline.rule_matcher import RuleMatcher, paths_read
 from kestrel_framework._pipeline.sequence_tracker import SequenceTracker
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector
@@ -38,10 +32,11 @@ class StageTimes:
     """The CPU seconds of each stage for one pass over all events.
 
     Attributes:
-        decode: From bytes to the fields that rules read.
+        decode: From bytes to the fields that rules read, and event time.
         fields: From those to the clauses that hold, as far as single fields decide.
         residuals: What clauses ask besides, and noting the events that match.
-        lineage: Following processes, and deciding what asks for them.
+        lineage: Choosing the events that mean something, following processes, and deciding what
+            asks for them.
         sequences: Following sequences, samples and joins.
         output: Writing the alerts as lines of JSON; a detector alone does not, and `whole` is
             without it.
@@ -118,10 +113,12 @@ def profile_stages(
     stages = _Stages(rules, schema, settings, engine)
     detector = Detector(rules, schema=schema, settings=settings, pattern_engine=engine)
     gc.freeze()
-    first = _one_pass(stages, detector, batches)
+    fresh = _Stages(rules, schema, settings, engine).matcher
+    first = _one_pass(stages, fresh, detector, batches)
+    del fresh
     after_first = stages.matcher.statistics
-    slow_events = stages.event_matcher.slow_events
-    warm = [_one_pass(stages, detector, batches) for _ in range(rounds)]
+    slow_events = stages.matcher.slow_events
+    warm = [_one_pass(stages, stages.matcher, detector, batches) for _ in range(rounds)]
     after_all = stages.matcher.statistics
     more_values = after_all.values_looked_up - after_first.values_looked_up
     return StageProfile(
@@ -135,7 +132,7 @@ def profile_stages(
         values_looked_up=after_first.values_looked_up,
         warm_values_looked_up=more_values // rounds,
         nodes_made=after_first.nodes_made,
-        residuals_tested=stages.event_matcher.statistics.residuals_tested // (rounds + 1),
+        residuals_tested=after_first.residuals_tested,
         slow_events=slow_events,
         times_emptied=after_all.times_emptied,
     )
@@ -155,12 +152,9 @@ class _Stages:
         self._settings = settings
         self._targets = targets_of(rules)
         lineage = self.lineage()
-        targets, paths = (*self._targets, *lineage.targets), lineage.paths
-        category = settings.category_field
-        wanted = {**dict.fromkeys(paths, False), **paths_read(targets, category)}
-        self.decoder = EventDecoder(settings, wanted, paths)
-        self.matcher = RuleMatcher(targets, category, schema, self.decoder.types, patterns)
-        self.event_matcher = EventMatcher(targets, schema, settings, patterns, paths)
+        self.matcher = EventMatcher(
+            (*self._targets, *lineage.targets), schema, settings, patterns, lineage.paths
+        )
 
     def lineage(self) -> ProcessLineage:
         """Return what follows processes, without any."""
@@ -172,68 +166,88 @@ class _Stages:
         return SequenceTracker(self._rules, self._targets, raw_values=views.raw_values)
 
 
-def _one_pass(stages: _Stages, detector: Detector, batches: Sequence[EventBatch]) -> StageTimes:
-    lineage, tracker, event_clock = stages.lineage(), stages.tracker(), EventClock()
-    verdict, now = stages.matcher.verdict, time.process_time
-    decode = fields = matched_whole = related_whole = sequences = whole = 0.0
-    alerts: list[Alert] = []
-    before = detector.snapshot()
-    for batch in batches:
-        started = now()
-        for _ in stages.decoder.views(batch, []):
-            pass
-        decoded = now()
-        for _, view in stages.decoder.views(batch, []):
-            verdict(view)
-        tested = now()
-        matched = stages.event_matcher.match(batch)
-        matched_at = now()
-        candidates = list(_candidates(batch, matched, event_clock, stages.event_matcher))
-        related = lineage.decide(matched.processes, candidates)
-        related_at = now()
-        tracker.advance(related)
-        tracked = now()
-        alerts += detector.feed(batch)
-        whole += now() - tracked
-        decode += decoded - started
-        fields += tested - decoded
-        matched_whole += matched_at - tested
-        related_whole += related_at - matched_at
-        sequences += tracked - related_at
+def _one_pass(
+    stages: _Stages, matcher: EventMatcher, detector: Detector, batches: Sequence[EventBatch]
+) -> StageTimes:
+    """Time the stages, some over all batches at once: each finds in the caches what it left there.
+
+    Args:
+        stages: What is timed.
+        matcher: Finds out how long fields take; of the same rules as the matcher of `stages`.
+        detector: Does all of it together.
+        batches: The events.
+    """
+    now = time.process_time
     started = now()
+    for batch in batches:
+        _read(matcher, batch)
+    decoded = now()
+    for batch in batches:
+        _read(matcher, batch)  # all shapes are known by now
+    decoded_again = now()
+    for batch in batches:
+        _read(matcher, batch, matcher.rule_matcher.verdict)
+    tested = now()
+    matched, related, sequences = _in_turn(stages, batches)
+    before = detector.snapshot()
+    alerts: list[Alert] = []
+    whole_started = now()
+    for batch in batches:
+        alerts += detector.feed(batch)
     alerts += detector.finish()
     finished = now()
     for alert in alerts:
         alert_line(alert)
-    output = now() - finished
+    written = now()
     detector.restore(before)
+    decode = decoded - started
+    fields = tested - decoded_again - (decoded_again - decoded)
     return StageTimes(
         decode=decode,
         fields=fields,
-        residuals=matched_whole - decode - fields,
-        lineage=related_whole,
+        residuals=matched - decode - fields,
+        lineage=related,
         sequences=sequences,
-        output=output,
-        whole=whole + finished - started,
+        output=written - finished,
+        whole=finished - whole_started,
     )
 
 
-def _candidates(
-    batch: EventBatch, matched: MatchedBatch, event_clock: EventClock, matcher: EventMatcher
-) -> Iterator[Candidate]:
-    times, first = event_clock.times(matched.times), batch.first_offset or 0
-    for match in matched.matches:
-        index = match.index
-        tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
-        row = Row(
-            matcher.document_reader(batch, matched.places[index]),
-            times[index],
-            batch.stream or "",
-            first + matched.places[index],
-            tiebreaker,
-            batch.payloads[matched.places[index]] if batch.payloads else None,
-        )
-        yield Candidate(row, match.targets, index=index)
+def _read(
+    matcher: EventMatcher, batch: EventBatch, test: Callable[[View], object] | None = None
+) -> None:
+    """Read of each event what a matcher reads, and test its view."""
+    decoder, read_processes = matcher.decoder, matcher.read_processes
+    read_time, parsed_times = decoder.read_time, decoder.parsed_times
+    for place, view in decoder.views(batch, []):
+        try:
+            parsed_times[read_time(view)]
+        except (ValueError, TypeError):
+            decoder.odd_time(batch, place, view, [])
+        if read_processes is not None:
+            read_processes(view)
+        if test is not None:
+            test(view)
+
+
+def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, float, float]:
+    """Return the time that matching, lineage and sequences take, which depend on each other."""
+    lineage, tracker, event_clock = stages.lineage(), stages.tracker(), EventClock()
+    now = time.process_time
+    matching = following = sequences = 0.0
+    for batch in batches:
+        started = now()
+        found = stages.matcher.match(batch)
+        matched = now()
+        times = event_clock.times(found.times)
+        proposed = proposed_candidates(batch, found, times, stages.matcher, tracker.idle)
+        related = lineage.decide(found.processes, proposed)
+        followed = now()
+        tracker.advance(related)
+        matching += matched - started
+        following += followed - matched
+        sequences += now() - followed
+    return matching, following, sequences
 
 
 def _ignore(problem: Problem) -> None:

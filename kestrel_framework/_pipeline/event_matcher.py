@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from kestrel_framework._pipeline.event_decoder import (
-    EventDecoder,
-)
+from kestrel_framework._pipeline.event_decoder import EventDecoder, View
 from kestrel_framework._pipeline.flow import Match, MatchedBatch, Target
 from kestrel_framework._pipeline.rule_matcher import (
     NOTHING_HOLDS,
@@ -76,6 +74,11 @@ class EventMatcher:
     def decoder(self) -> EventDecoder:
         """What makes views of events."""
         return self._decoder
+
+    @property
+    def read_processes(self) -> Callable[[View], tuple[object, ...]] | None:
+        """Reads from a view the values at `paths`; None where there are none."""
+        return self._read_processes
 
     @property
     def rule_matcher(self) -> RuleMatcher:
