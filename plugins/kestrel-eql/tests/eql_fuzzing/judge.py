@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import pickle
 import sys
 import time
@@ -23,6 +24,7 @@ from kestrel_framework.schema import SchemaRegistry
 
 SECONDS: Final = 1.0
 """How much processor time one step with one input may take."""
+_MORE_TRIES: Final = 2
 DIALECTS: Final = ("elastic", "endgame")
 SCHEMAS: Final[Mapping[str, SchemaRegistry]] = {
     "without": SchemaRegistry(),
@@ -55,17 +57,22 @@ class TooSlowError(AssertionError):
 def in_time(work: Callable[[], _ValueT]) -> _ValueT:
     """Return what `work` returns, if it does so within `SECONDS` of processor time.
 
-    Work that takes longer is done once more, since it may have been the first to need something
-    that is made once, or the garbage collector's turn. Measuring coverage makes some loops more
-    than twenty times slower: then only what never ends is found. The slow tests are without it.
+    Work that takes longer is done again, since it may have been the first to need something that
+    is made once, or other programs may keep the processor's caches busy. Measuring coverage makes
+    some loops more than twenty times slower: then only what never ends is found. The slow tests
+    are without it.
 
     Raises:
-        TooSlowError: it takes longer both times.
+        TooSlowError: it takes longer each time.
     """
     allowed = SECONDS * (60 if sys.gettrace() else 1)
     taken, result = _timed(work)
-    if taken > allowed:
+    for _ in range(_MORE_TRIES):
+        if taken <= allowed:
+            return result()
+        gc.freeze()  # what other tests have left is not looked through for garbage
         taken, result = _timed(work)
+        gc.unfreeze()
     if taken > allowed:
         raise TooSlowError(f"took {taken:.2f} s")
     return result()
