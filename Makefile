@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 REQUIREMENTS := requirements-dev.txt pyproject.toml \
-	$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
+	$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml) \
+	hatch_build.py $(wildcard kestrel_framework/_pipeline/event_scanner/*.[ch])
 TEST_FOLDERS := $(wildcard tests/* plugins/*/tests examples/*/tests)
 
 # Third-party test data beside the checkout; the tests that need it are skipped without it.

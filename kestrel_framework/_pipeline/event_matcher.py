@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from kestrel_framework._pipeline.event_decoder import EventDecoder, View
+from kestrel_framework._pipeline.event_decoder import EventDecoder, View, tiebreaker_of
+from kestrel_framework._pipeline.event_scanner import EventScanner, event_scanner
 from kestrel_framework._pipeline.flow import Match, MatchedBatch, Target
 from kestrel_framework._pipeline.rule_matcher import (
     NOTHING_HOLDS,
@@ -16,6 +17,7 @@ from kestrel_framework._pipeline.rule_matcher import (
     MatcherStatistics,
     ReadEvent,
     RuleMatcher,
+    Verdict,
     paths_read,
 )
 from kestrel_framework.errors import RuleError
@@ -69,6 +71,8 @@ class EventMatcher:
             targets, settings.category_field, schema, views, patterns, limits
         )
         self._read_processes = self._decoder.reader_of_all(paths) if paths else None
+        tiebreaker = () if settings.tiebreaker_field is None else (settings.tiebreaker_field,)
+        self._scanner = event_scanner(self._decoder, self._matcher, (*paths, *tiebreaker))
 
     @property
     def decoder(self) -> EventDecoder:
@@ -104,29 +108,70 @@ class EventMatcher:
         found = MatchedBatch()
         # One event after the other from bytes to verdict: what it leaves in the processor's
         # cache is needed at once, and its view is gone before the next one comes.
-        decoder, matcher = self._decoder, self._matcher
-        read_time, parsed_times = decoder.read_time, decoder.parsed_times
-        read_processes, verdict_of = self._read_processes, matcher.verdict
-        for place, view in decoder.views(batch, found.problems):
-            found.places.append(place)
-            try:
-                found.times.append(parsed_times[read_time(view)])
-            except (ValueError, TypeError):
-                found.times.append(decoder.odd_time(batch, place, view, found.problems))
-            if read_processes is not None:
-                found.processes.append(read_processes(view))
-            if self.reads_tiebreakers:
-                found.tiebreakers.append(decoder.tiebreaker(view))
-            verdict = verdict_of(view)
-            if verdict is NOTHING_HOLDS:
-                continue
-            targets = verdict.targets
-            if verdict.residuals:
-                event = ReadEvent(view, partial(decoder.document, _event(batch, place)))
-                targets = matcher.targets(verdict, event)
-            if targets:
-                found.matches.append(Match(len(found.places) - 1, targets))
+        views = self._decoder.views(batch, found.problems)
+        if self._scanner is not None and batch.payloads:
+            self._scan(self._scanner, batch, found)
+        else:
+            for place, view in views:
+                self._test(batch, place, view, found)
         return found
+
+    def _scan(self, scanner: EventScanner, batch: EventBatch, found: MatchedBatch) -> None:
+        scanner.learn()
+        scan, decoder = scanner.scan, self._decoder
+        wants_processes = self._read_processes is not None
+        view: View | None = None  # of the last event that needed one
+        for place, payload in enumerate(batch.payloads):
+            scanned = scan(payload)
+            if scanned is None or scanned[0].residuals:
+                view = decoder.view_of_payload(batch, place, found.problems)
+                if view is None:
+                    continue
+                if scanned is None:
+                    self._test(batch, place, view, found)
+                    continue
+            verdict, time, values = scanned
+            found.places.append(place)
+            found.times.append(time)
+            if self.reads_tiebreakers:
+                found.tiebreakers.append(tiebreaker_of(values[-1]))
+                values = values[:-1]
+            if wants_processes:
+                found.processes.append(values)
+            if verdict is not NOTHING_HOLDS:
+                self._note(batch, place, view, verdict, found)
+
+    def _test(self, batch: EventBatch, place: int, view: View, found: MatchedBatch) -> None:
+        decoder = self._decoder
+        found.places.append(place)
+        try:
+            found.times.append(decoder.parsed_times[decoder.read_time(view)])
+        except (ValueError, TypeError):
+            found.times.append(decoder.odd_time(batch, place, view, found.problems))
+        if self._read_processes is not None:
+            found.processes.append(self._read_processes(view))
+        if self.reads_tiebreakers:
+            found.tiebreakers.append(decoder.tiebreaker(view))
+        verdict = self._matcher.verdict(view)
+        if verdict is not NOTHING_HOLDS:
+            self._note(batch, place, view, verdict, found)
+
+    def _note(
+        self,
+        batch: EventBatch,
+        place: int,
+        view: View | None,
+        verdict: Verdict,
+        found: MatchedBatch,
+    ) -> None:
+        """Note the targets that hold for the event read last; a view is there if residuals are."""
+        targets = verdict.targets
+        if verdict.residuals:
+            assert view is not None
+            event = ReadEvent(view, partial(self._decoder.document, _event(batch, place)))
+            targets = self._matcher.targets(verdict, event)
+        if targets:
+            found.matches.append(Match(len(found.places) - 1, targets))
 
     def document_reader(self, batch: EventBatch, place: int) -> Callable[[], Document]:
         """Return what reads the whole event at a place of a batch where `match` finds one.

@@ -3,6 +3,7 @@
 from kestrel_framework._pipeline.event_decoder.decoder import (
     EventDecoder,
     documents_of,
+    tiebreaker_of,
 )
 from kestrel_framework._pipeline.event_decoder.documents import (
     MAX_NESTING,
@@ -28,4 +29,5 @@ __all__ = [
     "checked_document",
     "document_of_payload",
     "documents_of",
+    "tiebreaker_of",
 ]

@@ -43,6 +43,7 @@ class EventDecoder:
 
     Attributes:
         types: What reads the views.
+        timestamp_field: The path of what says when an event is.
         read_time: Reads what a view says of event time.
         parsed_times: Nanoseconds since 1970 by what that is; errors lead to `odd_time`.
     """
@@ -55,7 +56,7 @@ class EventDecoder:
         self.types = ViewTypes(paths, [path for path in (*own, *always) if path is not None])
         self.read_time = self.reader(settings.timestamp_field)
         self.parsed_times = TimestampParser(settings.timestamp_unit)
-        self._timestamp_field = settings.timestamp_field
+        self.timestamp_field = settings.timestamp_field
         self._tiebreaker = (
             None if settings.tiebreaker_field is None else self.reader(settings.tiebreaker_field)
         )
@@ -84,11 +85,23 @@ class EventDecoder:
             return self._views_of_payloads(batch, problems)
         return self._views_of_documents(batch, problems)
 
+    def view_of_payload(
+        self, batch: EventBatch, place: int, problems: list[Problem]
+    ) -> View | None:
+        """Return the view of one event of a batch of payloads, as `views` would yield it."""
+        payload = batch.payloads[place]
+        try:
+            if len(payload) <= MAX_PAYLOAD_BYTES:
+                return self.types.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        return self._slowly(batch, place, problems)
+
     def odd_time(
         self, batch: EventBatch, place: int, view: View, problems: list[Problem]
     ) -> int | None:
         """Return the time of an event that does not simply say one, or None."""
-        field = self._timestamp_field
+        field = self.timestamp_field
         value = _first(self.read_time(view))
         if value is None:
             cause, problem = "missing_timestamp", f"there is no `{field}`"
@@ -103,7 +116,7 @@ class EventDecoder:
 
     def tiebreaker(self, view: View) -> int | float | str | None:
         """Return what orders an event among those of its time."""
-        return None if self._tiebreaker is None else _tiebreaker(self._tiebreaker(view))
+        return None if self._tiebreaker is None else tiebreaker_of(self._tiebreaker(view))
 
     def reader(self, path: str) -> RawReader:
         """Return what reads a path from a view; one that views do not hold is never there."""
@@ -250,7 +263,8 @@ def documents_of(batch: EventBatch, report: Callable[[Problem], None]) -> list[D
     return found
 
 
-def _tiebreaker(raw: object) -> int | float | str | None:
+def tiebreaker_of(raw: object) -> int | float | str | None:
+    """Return what a tiebreaker field says, given what a view has there."""
     value = _first(raw)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None

@@ -61,6 +61,10 @@ class ViewTypes:
 
     Attributes:
         paths: The paths that views hold.
+        times_learned: How often new keys were made use of.
+        decode_value: Decodes what is JSON of one value, as views have it.
+        decode: Decodes an event.
+        convert: Makes a view of a document.
     """
 
     def __init__(self, paths: Mapping[str, bool], always: Sequence[str] = ()) -> None:
@@ -77,6 +81,8 @@ class ViewTypes:
         self._root.types()
         self._empty_ids = frozenset(map(id, self._root.empties()))
         self._stale = True
+        self.times_learned = 0
+        self.decode_value: Callable[[bytes], object] = msgspec.json.Decoder(_DecodedLeaf).decode
         self.decode: Callable[[bytes], View]
         self.convert: Callable[[Document], View]
         self.refresh()
@@ -110,6 +116,7 @@ class ViewTypes:
             "View", msgspec.convert(document, cast("Any", for_documents))
         )
         self._stale = False
+        self.times_learned += 1
 
     def view_of(self, document: Document) -> View:
         """Return the view of any document without dotted keys, and learn its keys.

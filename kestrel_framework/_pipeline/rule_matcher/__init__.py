@@ -1,6 +1,11 @@
 """Finds, for each event, the conditions of all rules that hold for it."""
 
-from kestrel_framework._pipeline.rule_matcher.decision_graph import NOTHING_HOLDS
+from kestrel_framework._pipeline.rule_matcher.decision_graph import (
+    NOTHING_HOLDS,
+    Node,
+    Verdict,
+)
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldState
 from kestrel_framework._pipeline.rule_matcher.matcher import (
     MatcherStatistics,
     RuleMatcher,
@@ -11,9 +16,12 @@ from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 
 __all__ = [
     "NOTHING_HOLDS",
+    "FieldState",
     "MatcherLimits",
     "MatcherStatistics",
+    "Node",
     "ReadEvent",
     "RuleMatcher",
+    "Verdict",
     "paths_read",
 ]

@@ -108,6 +108,7 @@ class Node(dict[object, "Node"]):
         sure: Where all conditions hold: the targets that hold; ascending.
         pending: Where all conditions hold: what is left of residuals; else None.
         fields: The numbers of the fields to look at.
+        step: What a scanner keeps here.
     """
 
     __slots__ = (
@@ -122,6 +123,7 @@ class Node(dict[object, "Node"]):
         "present",
         "read",
         "read_values",
+        "step",
         "sure",
         "verdict",
     )
@@ -140,6 +142,7 @@ class Node(dict[object, "Node"]):
         self.sure: tuple[int, ...] = ()
         self.pending: _Pending | None = None
         self.verdict = NOTHING_HOLDS
+        self.step: object = None
 
     def __missing__(self, key: object) -> Node:
         return self.follow(self, key)
@@ -196,6 +199,23 @@ class DecisionGraph:
         assert isinstance(values, tuple)
         return self._after(node, self._states_of(node.fields, values))
 
+    def followed_by_states(
+        self, node: Node, fields: tuple[int, ...], states: tuple[FieldState, ...]
+    ) -> Node:
+        """Return where an event goes from `node` whose fields have these states.
+
+        Args:
+            node: Where it is. Afterwards it may look at fewer fields.
+            fields: The fields that were looked at: those of the node, or those it had once.
+            states: What they have.
+        """
+        if fields != node.fields:
+            return self._found_after(node, fields, states)
+        after = self._after(node, states)
+        if len(node.by_states) >= _MOST_EDGES and len(fields) > 1:
+            self._look_at_less(node)
+        return after
+
     def _states_of(
         self, fields: tuple[int, ...], values: Sequence[object]
     ) -> tuple[FieldState, ...]:
@@ -207,21 +227,23 @@ class DecisionGraph:
         """Return where an event goes from `node` whose fields have these states."""
         after = node.by_states.get(states)
         if after is None:
-            after = self._found_after(node, states)
+            after = self._found_after(node, node.fields, states)
             self._budget.take(_EDGE_SIZE)
             node.by_states[states] = after
         return after
 
-    def _found_after(self, node: Node, states: tuple[FieldState, ...]) -> Node:
+    def _found_after(
+        self, node: Node, fields: tuple[int, ...], states: tuple[FieldState, ...]
+    ) -> Node:
         if node.pending is None:
             live, examined = node.live, node.examined
-            for field, state in zip(node.fields, states, strict=True):
+            for field, state in zip(fields, states, strict=True):
                 live &= state.allowed
                 examined |= 1 << field
             return self._node(live, examined)
         left: Sequence[tuple[int, Residual]] = node.pending
         decided = self._residuals.decided
-        for field, state in zip(node.fields, states, strict=True):
+        for field, state in zip(fields, states, strict=True):
             bit = 1 << field
             left = [
                 (target, decided(residual, field, state)) if residual.fields & bit else part
@@ -250,14 +272,14 @@ class DecisionGraph:
 
     def _follow_state(self, node: Node, state: object) -> Node:
         assert isinstance(state, FieldState)
-        after = self._found_after(node, (state,))
+        after = self._found_after(node, node.fields, (state,))
         self._budget.take(_EDGE_SIZE)
         node[state] = after
         return after
 
     def _follow_states(self, node: Node, states: object) -> Node:
         assert isinstance(states, tuple)
-        after = self._found_after(node, states)
+        after = self._found_after(node, node.fields, states)
         if len(node) >= _MOST_EDGES:
             self._look_at_less(node)
         else:
