@@ -48,7 +48,7 @@ def _compiled() -> Path:
         depends=[str(header) for header in sorted(_PACKAGE.glob("*.h"))],
     )
     command = build_ext(Distribution({"name": "kestrel-framework", "ext_modules": [extension]}))
-    command.inplace = True
+    command.inplace = command.force = True
     with tempfile.TemporaryDirectory() as objects:
         command.build_temp = objects
         command.ensure_finalized()

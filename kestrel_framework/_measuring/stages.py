@@ -15,6 +15,7 @@ from kestrel_framework._pipeline.candidate_builder import proposed_candidates
 from kestrel_framework._pipeline.event_clock import EventClock
 from kestrel_framework._pipeline.event_decoder import View
 from kestrel_framework._pipeline.event_matcher import EventMatcher
+from kestrel_framework._pipeline.event_scanner import EventScanner
 from kestrel_framework._pipeline.flow import Problem, targets_of
 from kestrel_framework._pipeline.key_views import KeyViews
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
@@ -32,7 +33,8 @@ class StageTimes:
     """The CPU seconds of each stage for one pass over all events.
 
     Attributes:
-        decode: From bytes to the fields that rules read, and event time.
+        decode: From bytes to the fields that rules read, event time, and what tells processes
+            apart.
         fields: From those to the clauses that hold, as far as single fields decide.
         residuals: What clauses ask besides, and noting the events that match.
         lineage: Choosing the events that mean something, following processes, and deciding what
@@ -113,12 +115,12 @@ def profile_stages(
     stages = _Stages(rules, schema, settings, engine)
     detector = Detector(rules, schema=schema, settings=settings, pattern_engine=engine)
     gc.freeze()
-    fresh = _Stages(rules, schema, settings, engine).matcher
+    fresh = _Stages(rules, schema, settings, engine)
     first = _one_pass(stages, fresh, detector, batches)
     del fresh
     after_first = stages.matcher.statistics
     slow_events = stages.matcher.slow_events
-    warm = [_one_pass(stages, stages.matcher, detector, batches) for _ in range(rounds)]
+    warm = [_one_pass(stages, stages, detector, batches) for _ in range(rounds)]
     after_all = stages.matcher.statistics
     more_values = after_all.values_looked_up - after_first.values_looked_up
     return StageProfile(
@@ -155,6 +157,53 @@ class _Stages:
         self.matcher = EventMatcher(
             (*self._targets, *lineage.targets), schema, settings, patterns, lineage.paths
         )
+        self._reader = (
+            None
+            if self.matcher.scanner is None
+            else EventScanner(
+                self.matcher.decoder, self.matcher.rule_matcher, lineage.paths, walks=False
+            )
+        )
+
+    def read(self, batches: Sequence[EventBatch]) -> None:
+        """Read of each event what the matcher reads of it."""
+        for batch in batches:
+            self._scan_or_view(self._reader, batch, _nothing)
+
+    def test(self, batches: Sequence[EventBatch]) -> None:
+        """Read each event, and find out what its fields decide."""
+        for batch in batches:
+            self._scan_or_view(self.matcher.scanner, batch, self.matcher.rule_matcher.verdict)
+
+    def _scan_or_view(
+        self, scanner: EventScanner | None, batch: EventBatch, test: Callable[[View], object]
+    ) -> None:
+        """Scan the events of a batch; view and test those that a scanner leaves."""
+        decoder = self.matcher.decoder
+        views = decoder.views(batch, [])
+        if scanner is None:
+            for place, view in views:
+                self._view(batch, place, view)
+                test(view)
+            return
+        scanner.learn()
+        scan = scanner.scan
+        for place, payload in enumerate(batch.payloads):
+            if scan(payload) is None:
+                left = decoder.view_of_payload(batch, place, [])
+                if left is not None:
+                    self._view(batch, place, left)
+                    test(left)
+
+    def _view(self, batch: EventBatch, place: int, view: View) -> None:
+        """Read the time of a view, and what is wanted of it."""
+        decoder, read_processes = self.matcher.decoder, self.matcher.read_processes
+        try:
+            decoder.parsed_times[decoder.read_time(view)]
+        except (ValueError, TypeError):
+            decoder.odd_time(batch, place, view, [])
+        if read_processes is not None:
+            read_processes(view)
 
     def lineage(self) -> ProcessLineage:
         """Return what follows processes, without any."""
@@ -167,26 +216,23 @@ class _Stages:
 
 
 def _one_pass(
-    stages: _Stages, matcher: EventMatcher, detector: Detector, batches: Sequence[EventBatch]
+    stages: _Stages, tested_apart: _Stages, detector: Detector, batches: Sequence[EventBatch]
 ) -> StageTimes:
     """Time the stages, some over all batches at once: each finds in the caches what it left there.
 
     Args:
         stages: What is timed.
-        matcher: Finds out how long fields take; of the same rules as the matcher of `stages`.
+        tested_apart: Finds out how long fields take; of the same rules as `stages`.
         detector: Does all of it together.
         batches: The events.
     """
     now = time.process_time
     started = now()
-    for batch in batches:
-        _read(matcher, batch)
+    tested_apart.read(batches)
     decoded = now()
-    for batch in batches:
-        _read(matcher, batch)  # all shapes are known by now
+    tested_apart.read(batches)  # all shapes are known by now
     decoded_again = now()
-    for batch in batches:
-        _read(matcher, batch, matcher.rule_matcher.verdict)
+    tested_apart.test(batches)
     tested = now()
     matched, related, sequences = _in_turn(stages, batches)
     before = detector.snapshot()
@@ -213,21 +259,8 @@ def _one_pass(
     )
 
 
-def _read(
-    matcher: EventMatcher, batch: EventBatch, test: Callable[[View], object] | None = None
-) -> None:
-    """Read of each event what a matcher reads, and test its view."""
-    decoder, read_processes = matcher.decoder, matcher.read_processes
-    read_time, parsed_times = decoder.read_time, decoder.parsed_times
-    for place, view in decoder.views(batch, []):
-        try:
-            parsed_times[read_time(view)]
-        except (ValueError, TypeError):
-            decoder.odd_time(batch, place, view, [])
-        if read_processes is not None:
-            read_processes(view)
-        if test is not None:
-            test(view)
+def _nothing(view: View) -> None:
+    """Leave a view as it is."""
 
 
 def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, float, float]:

@@ -85,6 +85,11 @@ class EventMatcher:
         return self._read_processes
 
     @property
+    def scanner(self) -> EventScanner | None:
+        """What scans payloads; None where that was not compiled."""
+        return self._scanner
+
+    @property
     def rule_matcher(self) -> RuleMatcher:
         """What finds, for each view, the targets that hold."""
         return self._matcher

@@ -14,23 +14,25 @@ class Step(Generic[_NodeT, _VerdictT]):
     @property
     def node(self) -> _NodeT: ...
 
-class Scanner(Generic[_VerdictT]):
+class Scanner(Generic[_NodeT, _VerdictT]):
     """Scans events, one at a time; returns None for what it leaves to others."""
 
     def __new__(
         cls,
         *,
         levels: tuple[tuple[bool, tuple[tuple[bytes, int, int], ...]], ...],
-        root: Step[object, _VerdictT],
+        root: Step[_NodeT, _VerdictT],
         time_field: int,
         wanted: tuple[int, ...],
         absent_value: object,
         absent_states: tuple[object, ...],
         look_up: Callable[[int, bytes], tuple[object, object] | None],
-        follow: Callable[[Step[object, _VerdictT], tuple[object, ...]], Step[object, _VerdictT]],
+        follow: Callable[[Step[_NodeT, _VerdictT], tuple[object, ...]], Step[_NodeT, _VerdictT]],
         read_time: Callable[[bytes], int | None],
         most_bytes: int,
         seed: int,
-    ) -> Scanner[_VerdictT]: ...
+    ) -> Scanner[_NodeT, _VerdictT]: ...
     def scan(self, payload: bytes, /) -> tuple[_VerdictT, int, tuple[object, ...]] | None: ...
-    def learn(self, levels: tuple[tuple[bool, tuple[tuple[bytes, int, int], ...]], ...], /) -> None: ...
+    def learn(
+        self, levels: tuple[tuple[bool, tuple[tuple[bytes, int, int], ...]], ...], /
+    ) -> None: ...

@@ -260,7 +260,12 @@ fill_level(Level *level, PyObject *given, Py_ssize_t levels, Py_ssize_t fields)
         Py_ssize_t length, number;
         int kind;
         uint32_t place;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(keys, i), "y#in", &name, &length, &kind, &number))
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        if (!PyTuple_Check(key)) {
+            PyErr_SetString(PyExc_TypeError, "a key is a tuple");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(key, "y#in", &name, &length, &kind, &number))
             return -1;
         if (kind < PASSED_OVER || kind > OBJECT || number < 0 || length > UINT16_MAX
             || (kind == FIELD && number >= fields) || (kind == OBJECT && number >= levels)) {

@@ -51,6 +51,7 @@ class EventScanner:
         decoder: Decodes what is left to it.
         matcher: Whose decision graph is walked.
         wanted: Paths of views whose values are wanted of every event.
+        walks: Whether to find a verdict; without, it is that nothing holds.
 
     Attributes:
         scan: Returns what it finds in an event, or None: then it is odd, and for the decoder.
@@ -61,7 +62,12 @@ class EventScanner:
     scan: Callable[[bytes], Scanned | None]
 
     def __init__(
-        self, decoder: EventDecoder, matcher: RuleMatcher, wanted: Sequence[str] = ()
+        self,
+        decoder: EventDecoder,
+        matcher: RuleMatcher,
+        wanted: Sequence[str] = (),
+        *,
+        walks: bool = True,
     ) -> None:
         self._types = decoder.types
         self._times = decoder.parsed_times
@@ -71,13 +77,13 @@ class EventScanner:
             tuple(split_path(engine.path)): number for number, engine in enumerate(self._engines)
         }
         self._learned = self._types.times_learned
-        scanner: Scanner[Verdict] = Scanner(
+        scanner: Scanner[Node, Verdict] = Scanner(
             levels=self._levels(),
-            root=self._step(self._graph.root),
+            root=self._step(self._graph.root if walks else Node(0, 0)),
             time_field=self._number(decoder.timestamp_field),
             wanted=tuple(map(self._number, wanted)),
             absent_value=msgspec.UNSET,
-            absent_states=tuple(engine.state_of(msgspec.UNSET) for engine in self._engines),
+            absent_states=tuple(engine.absent for engine in self._engines),
             look_up=self._look_up,
             follow=self._follow,
             read_time=self._read_time,

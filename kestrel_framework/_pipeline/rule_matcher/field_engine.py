@@ -147,6 +147,11 @@ class FieldEngine:
         """All elementary conditions on the field; their places are their numbers."""
         return self._tests.leaves
 
+    @property
+    def absent(self) -> FieldState:
+        """What it means that an event has nothing there."""
+        return self._state_of_leaves(self._tests.of_all(msgspec.UNSET, ()))
+
     def state_of(self, raw: object) -> FieldState:
         """Return what `raw` means, remembered or not; for whatever a view may have."""
         if type(raw) is list:
@@ -191,6 +196,9 @@ class FieldEngine:
             leaves = self._tests.of_all(raw, values)
             for value in values:
                 leaves |= self._leaves_of_element(value)
+        return self._state_of_leaves(leaves)
+
+    def _state_of_leaves(self, leaves: int) -> FieldState:
         state = self._states.get(leaves)
         if state is None:
             allowed = self._allowed(leaves)
