@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -22,6 +23,7 @@ from kestrel_framework._measuring import (
     resident_bytes,
     run_passes,
     single_event_times,
+    verdict_times,
 )
 from kestrel_framework.interfaces import PatternEngine
 
@@ -39,10 +41,13 @@ class Cell:
         event_bytes: The size of all events.
         build: Making the detector out of compiled rules.
         passes: Each pass over all events in batches, the first one first.
+        first_stages: The stages of the first pass.
         stages: The stages of a warm pass.
         values_looked_up: Values that were new to a field, in the first pass.
         cold: For a detector that has seen nothing: percentiles of one event that comes alone.
         warm: The same for a detector that has seen the same events.
+        cold_verdict: As `cold`, from bytes to verdict.
+        warm_verdict: As `warm`, from bytes to verdict.
         alerts: The alerts of one pass, by rule id; of every rule.
         resident: Memory after all passes, less the events that are held for the measurement.
         most_resident: The most that there was, less the same.
@@ -54,10 +59,13 @@ class Cell:
     event_bytes: int
     build: float
     passes: list[float]
+    first_stages: StageTimes
     stages: StageTimes
     values_looked_up: int
     cold: dict[str, float]
     warm: dict[str, float]
+    cold_verdict: dict[str, float]
+    warm_verdict: dict[str, float]
     alerts: dict[str, int]
     resident: int
     most_resident: int
@@ -92,6 +100,8 @@ def measured(
     profile = profile_stages(rules, batches, pattern_engine=engine, rounds=_PROFILE_ROUNDS)
     gc.collect()
     cold = single_event_times(Detector(rules, pattern_engine=engine), few)
+    gc.collect()
+    cold_verdict, warm_verdict = verdict_times(rules, few, pattern_engine=engine)
     return Cell(
         rules=len(rules),
         real_rules=min(len(real), len(rules)),
@@ -99,14 +109,21 @@ def measured(
         event_bytes=sum(map(len, lines)),
         build=build,
         passes=list(outcome.seconds),
+        first_stages=profile.first,
         stages=profile.warm,
         values_looked_up=profile.values_looked_up,
-        cold={share: percentile(cold, float(share)) for share in PERCENTILES},
-        warm={share: percentile(warm, float(share)) for share in PERCENTILES},
+        cold=_percentiles(cold),
+        warm=_percentiles(warm),
+        cold_verdict=_percentiles(cold_verdict),
+        warm_verdict=_percentiles(warm_verdict),
         alerts={rule.rule_id: outcome.alerts.get(rule.rule_id, 0) for rule in rules},
         resident=resident,
         most_resident=most_resident,
     )
+
+
+def _percentiles(ascending: Sequence[float]) -> dict[str, float]:
+    return {share: percentile(ascending, float(share)) for share in PERCENTILES}
 
 
 def _pattern_engine(name: str) -> PatternEngine | None:

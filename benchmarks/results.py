@@ -99,13 +99,23 @@ def microseconds(cells: Sequence[Cell], seconds: Callable[[Cell], Sequence[float
 
 
 def first_pass(cell: Cell) -> Sequence[float]:
-    """Return the seconds from bytes to verdict of a detector that has seen nothing."""
+    """Return the seconds from bytes to alerts of a detector that has seen nothing."""
     return cell.passes[:1]
 
 
 def warm_passes(cell: Cell) -> Sequence[float]:
-    """Return the seconds from bytes to verdict of a detector that has seen the same events."""
+    """Return the seconds from bytes to alerts of a detector that has seen the same events."""
     return cell.passes[1:]
+
+
+def verdict_only(cell: Cell) -> Sequence[float]:
+    """Return the seconds from bytes to verdict, warm."""
+    return [cell.stages.verdict]
+
+
+def first_verdict(cell: Cell) -> Sequence[float]:
+    """Return the seconds from bytes to verdict, of a matcher that has seen nothing."""
+    return [cell.first_stages.verdict]
 
 
 def match_only(cell: Cell) -> Sequence[float]:

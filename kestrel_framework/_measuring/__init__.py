@@ -9,7 +9,12 @@ from kestrel_framework._measuring.passes import (
     run_passes,
     single_event_times,
 )
-from kestrel_framework._measuring.stages import StageProfile, StageTimes, profile_stages
+from kestrel_framework._measuring.stages import (
+    StageProfile,
+    StageTimes,
+    profile_stages,
+    verdict_times,
+)
 
 __all__ = [
     "Passes",
@@ -23,4 +28,5 @@ __all__ = [
     "resident_bytes",
     "run_passes",
     "single_event_times",
+    "verdict_times",
 ]

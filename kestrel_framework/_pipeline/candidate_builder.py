@@ -15,7 +15,7 @@ def proposed_candidates(
     matched: MatchedBatch,
     times: Sequence[int],
     matcher: EventMatcher,
-    idle: Callable[[Collection[int]], Collection[int]],
+    idle: Callable[[Collection[int]], frozenset[int]],
 ) -> list[Candidate]:
     """Return the events of a batch that satisfy targets which mean something.
 
@@ -30,7 +30,9 @@ def proposed_candidates(
     combinations = {match.targets for match in matched.matches}
     left_out = idle(frozenset[int]().union(*combinations))
     left = {
-        targets: tuple(number for number in targets if number not in left_out)
+        targets: ()
+        if left_out.issuperset(targets)
+        else tuple([number for number in targets if number not in left_out])
         for targets in combinations
     }
     stream, first = batch.stream or "", batch.first_offset or 0

@@ -124,27 +124,31 @@ class EventMatcher:
     def _scan(self, scanner: EventScanner, batch: EventBatch, found: MatchedBatch) -> None:
         scanner.learn()
         scan, decoder = scanner.scan, self._decoder
-        wants_processes = self._read_processes is not None
-        view: View | None = None  # of the last event that needed one
+        places, times, matches = found.places, found.times, found.matches
+        processes = None if self._read_processes is None else found.processes
         for place, payload in enumerate(batch.payloads):
             scanned = scan(payload)
-            if scanned is None or scanned[0].residuals:
+            if scanned is None:
+                view = decoder.view_of_payload(batch, place, found.problems)
+                if view is not None:
+                    self._test(batch, place, view, found)
+                continue
+            verdict, time, values = scanned
+            targets = verdict.targets
+            if verdict.residuals:
                 view = decoder.view_of_payload(batch, place, found.problems)
                 if view is None:
                     continue
-                if scanned is None:
-                    self._test(batch, place, view, found)
-                    continue
-            verdict, time, values = scanned
-            found.places.append(place)
-            found.times.append(time)
+                targets = self._targets(batch, place, view, verdict)
+            if targets:
+                matches.append(Match(len(places), targets))
+            places.append(place)
+            times.append(time)
             if self.reads_tiebreakers:
                 found.tiebreakers.append(tiebreaker_of(values[-1]))
                 values = values[:-1]
-            if wants_processes:
-                found.processes.append(values)
-            if verdict is not NOTHING_HOLDS:
-                self._note(batch, place, view, verdict, found)
+            if processes is not None:
+                processes.append(values)
 
     def _test(self, batch: EventBatch, place: int, view: View, found: MatchedBatch) -> None:
         decoder = self._decoder
@@ -159,24 +163,18 @@ class EventMatcher:
             found.tiebreakers.append(decoder.tiebreaker(view))
         verdict = self._matcher.verdict(view)
         if verdict is not NOTHING_HOLDS:
-            self._note(batch, place, view, verdict, found)
+            targets = self._targets(batch, place, view, verdict)
+            if targets:
+                found.matches.append(Match(len(found.places) - 1, targets))
 
-    def _note(
-        self,
-        batch: EventBatch,
-        place: int,
-        view: View | None,
-        verdict: Verdict,
-        found: MatchedBatch,
-    ) -> None:
-        """Note the targets that hold for the event read last; a view is there if residuals are."""
-        targets = verdict.targets
-        if verdict.residuals:
-            assert view is not None
-            event = ReadEvent(view, partial(self._decoder.document, _event(batch, place)))
-            targets = self._matcher.targets(verdict, event)
-        if targets:
-            found.matches.append(Match(len(found.places) - 1, targets))
+    def _targets(
+        self, batch: EventBatch, place: int, view: View, verdict: Verdict
+    ) -> tuple[int, ...]:
+        """Return the targets that hold for an event, given what its fields decide."""
+        if not verdict.residuals:
+            return verdict.targets
+        event = ReadEvent(view, partial(self._decoder.document, _event(batch, place)))
+        return self._matcher.targets(verdict, event)
 
     def document_reader(self, batch: EventBatch, place: int) -> Callable[[], Document]:
         """Return what reads the whole event at a place of a batch where `match` finds one.

@@ -29,7 +29,8 @@ def cell(
     rules: int, alerts: Mapping[str, int] | None = None, *, micros: float = 4.0, match: float = 1.0
 ) -> Cell:
     """A cell of 1,000 events that cost `micros` each, of which matching is `match`."""
-    stages = attrs.evolve(STAGES, fields=match / 1000, residuals=0.0)
+    decode = 0.6 * micros - match
+    stages = attrs.evolve(STAGES, decode=decode / 1000, fields=match / 1000, residuals=0.0)
     return Cell(
         rules=rules,
         real_rules=min(rules, 1200),
@@ -37,10 +38,13 @@ def cell(
         event_bytes=100_000,
         build=0.1,
         passes=[micros / 500, micros / 1000, micros / 1000],
+        first_stages=attrs.evolve(stages, decode=2 * stages.decode),
         stages=stages,
         values_looked_up=10,
         cold=dict.fromkeys(PERCENTILES, 15e-6),
         warm=dict.fromkeys(PERCENTILES, 5e-6),
+        cold_verdict=dict.fromkeys(PERCENTILES, 12e-6),
+        warm_verdict=dict.fromkeys(PERCENTILES, 4e-6),
         alerts=dict(alerts or {}),
         resident=70_000_000,
         most_resident=75_000_000,

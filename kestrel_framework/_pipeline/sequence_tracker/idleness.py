@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import attrs
 
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
+
+_MOST_PLANS: Final = 4096
+
+
+@attrs.frozen
+class _Plan:
+    """What to ask about some targets that hold together.
+
+    Attributes:
+        begins_patient: Whether one of them begins a sequence that can complete by waiting.
+        later: Those that are later steps of sequences that none of them begins.
+    """
+
+    begins_patient: bool
+    later: tuple[tuple[int, SequenceMachine], ...]
 
 
 class Idleness:
@@ -40,16 +58,27 @@ class Idleness:
             for machine in machines.values()
             if isinstance(machine, SequenceMachine) and machine.has_trailing
         ]
+        self._plans: dict[frozenset[int], _Plan] = {}
 
     def idle(self, targets: Collection[int]) -> frozenset[int]:
         """Return those of `targets` whose sequences have not begun, nor begin with another one."""
-        begun = {self._beginning[number] for number in targets if number in self._beginning}
-        if any(machine.live or machine.rule in begun for machine in self._patient):
+        together = frozenset(targets)
+        plan = self._plans.get(together)
+        if plan is None:
+            plan = self._planned(together)
+        if plan.begins_patient or any(machine.live for machine in self._patient):
             return frozenset()
-        return frozenset(
-            number
+        return frozenset([number for number, machine in plan.later if not machine.live])
+
+    def _planned(self, targets: frozenset[int]) -> _Plan:
+        begun = {self._beginning[number] for number in targets if number in self._beginning}
+        later = [
+            (number, machine)
             for number in targets
-            if (machine := self._later.get(number)) is not None
-            and not machine.live
-            and machine.rule not in begun
-        )
+            if (machine := self._later.get(number)) is not None and machine.rule not in begun
+        ]
+        plan = _Plan(any(machine.rule in begun for machine in self._patient), tuple(later))
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[targets] = plan
+        return plan
