@@ -112,7 +112,7 @@ FULL: Final = event(
     user=None,
     n=1.5,
     m=2,
-    other={"a": [1, {"b": "c"}]},
+    other={"a": [-1.5, {"b": "c\n\u00e9"}], "d": True},
     order=3,
 )
 
@@ -245,6 +245,17 @@ class TestAgreesOnDrawnEvents:
 
 
 class TestAgreesOnEveryChange:
+    @pytest.mark.parametrize("key", ["user", "other"])
+    def test_numbers(self, key: str) -> None:
+        pair = Pair()
+        pair.agree(FULL)
+        start, end = event(**{key: "#"}).split(b'"#"')
+        for length in range(1, 5):
+            for number in itertools.product(b"01-.e", repeat=length):
+                pair.agree(start + bytes(number) + end)
+        for digits in range(15, 25):
+            pair.agree(*[start + form % (b"9" * digits) + end for form in (b"%b", b"-0.%b")])
+
     @pytest.mark.parametrize("byte", [0, 0x20, *b'"\\,:{}[]0e.-u', 0x7F, 0x80, 0xC3, 0xE2, 0xFF])
     def test_one_byte_replaced_or_inserted(self, byte: int) -> None:
         pair = Pair()
@@ -262,12 +273,15 @@ class TestAgreesOnEveryChange:
             pair.agree(FULL[:place], FULL[place:])
             assert not scanned(pair.native, FULL[:place])
 
-    def test_every_pair_of_bytes_in_a_text(self) -> None:
+    @pytest.mark.parametrize("key", ["user", "other"])
+    def test_every_pair_of_bytes_in_a_text(self, key: str) -> None:
         pair = Pair()
-        start, end = event(user="#").split(b"#")
+        pair.agree(FULL)
+        start, end = event(**{key: "#"}).split(b"#")
         for first in (*range(0, 0x20, 5), *range(0x20, 0x80, 16), *b'"\\', *range(0x7F, 256, 3)):
             pair.agree(
                 *[start + bytes((first, second)) + end for second in range(256)],
+                *[start + bytes((second, first)) + b"a" * 9 + end for second in b'a\\"\xe9'],
                 *[start + b"\\u" + bytes((first, 0x38, 0x30, 0x30)) + end],
             )
 
@@ -305,12 +319,20 @@ class TestOdd:
         for _ in range(3):
             pair.agree(FULL, payload, FULL)
 
-    def test_an_object_twice(self) -> None:
+    def test_keys_twice_or_with_escapes(self) -> None:
         pair = Pair()
-        payload = FULL[:-1] + b',"p":{"name":"b"}}'
-        assert not scanned(pair.native, payload)
-        assert not scanned(pair.native, FULL[:-1] + b',"n":1}')
-        pair.agree(payload)
+        pair.agree(FULL)
+        pair.agree(FULL)
+        for payload in (
+            FULL[:-1] + b',"p":{"name":"b"}}',
+            FULL[:-1] + b',"n":1}',
+            FULL.replace(b'"parent": {', b'"parent": {"x": 1, "n\\u0061me": "b", '),
+        ):
+            assert not scanned(pair.native, payload)
+            pair.agree(payload)
+        same = FULL.replace(b'"parent": {', b'"parent": {"x": 1, "x": 2, "na": 3, ')
+        assert scanned(pair.native, same)
+        pair.agree(same)
 
     def test_a_payload_too_long(self) -> None:
         pair = Pair()
@@ -330,13 +352,25 @@ class TestOdd:
         pair = Pair()
         for opened, closed in ((b"[", b"]"), (b'{"a":', b"}")):
             for name in (b"x", b"user", b"o"):
-                deep = opened * depth + b"1" + closed * depth
+                deep = (
+                    event()[:-1]
+                    + b',"'
+                    + name
+                    + b'":'
+                    + opened * depth
+                    + b"1"
+                    + closed * depth
+                    + b"}"
+                )
                 for _ in range(2):
-                    pair.agree(FULL[:-1] + b',"' + name + b'2":' + deep + b"}")
+                    pair.agree(deep)
 
     def test_a_million_brackets(self) -> None:
         pair = Pair()
-        pair.agree(b'{"x":' + b"[" * 1_000_000, b'{"a":' * 1_000_000)
+        for opened in (b"[", b'{"a":'):
+            for key in (b"other", b"user"):
+                pair.agree(FULL)
+                pair.agree(event()[:-1] + b',"' + key + b'":' + opened * 1_000_000)
 
 
 class TestTime:
@@ -362,6 +396,16 @@ class TestTime:
                          second: int, fraction: str, zone: str) -> None:  # fmt: skip
         text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"
         TestAgreesOnDrawnEvents.pair.agree(event(t=text))  # type: ignore[union-attr]
+
+    def test_bounds(self) -> None:
+        pair = Pair()
+        for day, time in itertools.product(
+            ("1969-12-31", "1970-01-01", "1999-02-29", "2000-02-29", "2100-02-29", "2000-04-31",
+             "2000-00-10", "2000-13-10", "2000-01-00", "2261-12-31", "2262-01-01", "2300-01-01"),
+            ("00:00:00", "23:59:59", "24:00:00", "00:60:00", "00:00:60", "0:00:00", "00:00:0"),
+        ):  # fmt: skip
+            for end in ("Z", ".0Z", ".123456789Z", ".1234567899Z", ".Z", "", ".5"):
+                pair.agree(event(t=f"{day}T{time}{end}"), event(t=f"{day} {time}{end}"))
 
     @given(st.one_of(SCALARS, st.text("0123456789-T:.Z ", min_size=18, max_size=26)))
     @settings(max_examples=200, deadline=None)
