@@ -16,6 +16,7 @@ import msgspec
 
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._collector_pause import collector_paused
 from kestrel_framework._pipeline.alert_builder import AlertBuilder
 from kestrel_framework._pipeline.candidate_builder import proposed_candidates
 from kestrel_framework._pipeline.event_clock import EventClock
@@ -310,6 +311,7 @@ class Detector:
         self.restore(snapshot)
         self.statistics = statistics
 
+    @collector_paused()
     def _compiled(self, rules: RuleSet) -> _Generation:
         targets = targets_of(rules)
         limits = LineageLimits(self._lineage_processes)
@@ -341,6 +343,7 @@ class Detector:
             lineage.asked | runner.asked,
         )
 
+    @collector_paused()
     def _matcher(self, rules: RuleSet) -> EventMatcher:
         """Return what matches batches by themselves under a rule set."""
         targets = targets_of(rules)
