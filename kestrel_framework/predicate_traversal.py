@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Never, TypeVar
 
 import attrs
 
+from kestrel_framework._tree_node import Contents
 from kestrel_framework.predicate import (
     And,
     AnyElement,
@@ -20,6 +21,7 @@ from kestrel_framework.predicate import (
     Field,
     IsNull,
     Lineage,
+    Literal,
     Membership,
     Node,
     Not,
@@ -30,6 +32,7 @@ from kestrel_framework.predicate import (
     Truth,
     Wildcard,
 )
+from kestrel_framework.schema import FieldType
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -82,6 +85,62 @@ def walk(node: Node) -> Iterator[Node]:
             waiting.extend(read(current)[::-1])
 
 
+def contents_of(node: Node) -> Contents:
+    """Return what the tree consists of. Cost: linear the first time, then nothing."""
+    known = _known_contents(node)
+    if known is not None:
+        return known
+    found: list[tuple[Node, list[Node]]] = []
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if _known_contents(current) is None:
+            parts = [child for child in children(current) if type(child) is not Literal]
+            found.append((current, parts))
+            waiting += parts
+    for current, parts in reversed(found):
+        contents = _contents(current, _joined({part._contents for part in parts}))
+        # As attrs keeps hashes: nothing that is compared or shown has changed.
+        object.__setattr__(current, "_contents", contents)
+    return node._contents
+
+
+def _known_contents(node: Node) -> Contents | None:
+    return getattr(node, "_contents", None)
+
+
+def _contents(node: Node, inside: Contents) -> Contents:
+    """Return what a tree consists of. Most are like what is inside, and share that."""
+    kinds, paths, structures = inside
+    if isinstance(node, Field):
+        paths = frozenset((node.path,))
+        return Contents(kinds, paths, paths if node.whole else structures)
+    kind = type(node)
+    if kind in _TELLING:
+        inside = Contents(kinds | {kind}, paths, structures)
+    if isinstance(node, (IsNull, AnyElement, ElementCount)):
+        field = node.value if isinstance(node, IsNull) else node.array
+        if isinstance(field, Field) and field.type in _WITH_OBJECTS:
+            inside = inside._replace(structures=structures | {field.path})
+    return inside
+
+
+def _joined(parts: set[Contents]) -> Contents:
+    if len(parts) == 1:
+        return parts.pop()
+    return Contents(
+        _NOTHING.union(*[part.kinds for part in parts]),
+        _NOTHING.union(*[part.paths for part in parts]),
+        _NOTHING.union(*[part.structures for part in parts]),
+    )
+
+
+_NOTHING: Final[frozenset[Never]] = frozenset()
+_WITH_OBJECTS: Final = (None, FieldType.OBJECT)
+_TELLING: Final = frozenset({StepField, Lineage, AnyElement, ElementCount, Truth, Call})
+"""Kinds of nodes that ask for more than the values of fields."""
+
+
 def size(node: Node) -> int:
     """Return how many nodes the tree has."""
     return sum(1 for _ in walk(node))
@@ -99,16 +158,20 @@ def depth(node: Node) -> int:
 
 def fields_of(node: Node) -> frozenset[str]:
     """Return the paths of the fields of the event at hand that the tree reads."""
-    return frozenset(part.path for part in walk(node) if isinstance(part, Field))
+    return contents_of(node).paths
 
 
 def steps_of(node: Node) -> frozenset[int]:
     """Return the earlier steps whose events the tree reads."""
+    if StepField not in contents_of(node).kinds:
+        return frozenset()
     return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
 
 
 def lineages_of(node: Node) -> tuple[Lineage, ...]:
     """Return the different `Lineage` nodes in the tree, each after those inside it."""
+    if Lineage not in contents_of(node).kinds:
+        return ()
     found = [part for part in walk(node) if isinstance(part, Lineage)]
     return tuple(dict.fromkeys(reversed(found)))
 

@@ -37,7 +37,7 @@ from kestrel_framework.predicate import (
     any_of,
     negation,
 )
-from kestrel_framework.predicate_traversal import fields_of, walk
+from kestrel_framework.predicate_traversal import contents_of, walk
 
 MOST_CLAUSES: Final = 24
 """How many clauses the conjunctions of a target may multiply to."""
@@ -73,24 +73,29 @@ def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[
 
 def reads_too_much(predicate: Predicate) -> bool:
     """Say whether a predicate reads so many fields that it is tested as a whole."""
-    return len(fields_of(predicate)) > MOST_FIELDS
+    return len(contents_of(predicate).paths) > MOST_FIELDS
 
 
 def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
-    """Return the negation normal form: `Not` directly above leaves only."""
+    """Return the negation normal form: `Not` directly above leaves only.
+
+    What has that form already is the same object: what is known of it need not be found out anew.
+    """
     match predicate:
         case Constant():
             return NEVER if predicate.holds is negated else ALWAYS
         case Not():
-            return _pushed_inward(predicate.term, negated=not negated)
+            inner = _pushed_inward(predicate.term, negated=not negated)
         case And() | Or():
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
-            return all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+            inner = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
         case _:
             missing = [IsNull(field) for field in _needed_fields(predicate)]
             if negated:
-                return any_of([*missing, negation(predicate)])
-            return all_of([*map(negation, missing), predicate])
+                inner = any_of([*missing, negation(predicate)])
+            else:
+                inner = all_of([*map(negation, missing), predicate])
+    return predicate if inner == predicate else inner
 
 
 def _needed_fields(leaf: Predicate) -> list[Field]:
@@ -168,29 +173,27 @@ class _Builder:
 
 def path_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> str | None:
     """Return the one indexed field that decides a predicate, if that is all it needs."""
-    found: str | None = None
-    for node in walk(predicate):
-        if isinstance(node, Field):
-            if found not in (None, node.path) or not is_indexed(node.path):
-                return None
-            found = node.path
-        elif _is_dear(node):
-            return None
-    return found
+    contents = contents_of(predicate)
+    if len(contents.paths) != 1 or not _DEAR.isdisjoint(contents.kinds):
+        return None
+    (path,) = contents.paths
+    if not is_indexed(path) or (Call in contents.kinds and any(map(_is_dear, walk(predicate)))):
+        return None
+    return path
+
+
+_DEAR: Final = frozenset({AnyElement, ElementCount, Truth})
+"""Kinds of nodes that are not worth deciding for every value that a field has."""
 
 
 def _is_dear(node: Node) -> bool:
-    """Say whether a node is not worth deciding for every value that a field has."""
-    match node:
-        case AnyElement() | ElementCount() | Truth():
-            return True
-        case Call():
-            # Of a whole field only the document tells a missing list from an empty one.
-            return node.function is Function.LENGTH and any(
-                isinstance(argument, Field) and argument.whole for argument in node.arguments
-            )
-        case _:
-            return False
+    """Say whether a node is a call that is not worth deciding for every value either."""
+    # Of a whole field only the document tells a missing list from an empty one.
+    return (
+        isinstance(node, Call)
+        and node.function is Function.LENGTH
+        and any(isinstance(argument, Field) and argument.whole for argument in node.arguments)
+    )
 
 
 def _rules_out(clause: Clause) -> bool:
@@ -203,4 +206,7 @@ def _joined(first: Clause, second: Clause) -> Clause:
     for path, condition in second.conditions.items():
         known = conditions.get(path)
         conditions[path] = condition if known is None else all_of((known, condition))
-    return Clause(conditions, all_of((first.residual, second.residual)))
+    residual = first.residual
+    if second.residual is not ALWAYS:
+        residual = all_of((residual, second.residual))
+    return Clause(conditions, residual)
