@@ -206,7 +206,7 @@ Value: TypeAlias = Literal | Field | StepField | Element | Arithmetic | Call | T
 # --- predicates ------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Constant(TreeNode):
     """Always, or never."""
 
@@ -455,7 +455,10 @@ def all_of(terms: Iterable[Predicate]) -> Predicate:
     """Return the conjunction: flat, without `ALWAYS`, `NEVER` if a term is."""
     flat: dict[Predicate, None] = {}
     for term in terms:
-        flat.update(dict.fromkeys(term.terms if isinstance(term, And) else (term,)))
+        if isinstance(term, And):
+            flat.update(dict.fromkeys(term.terms))
+        else:
+            flat[term] = None
     flat.pop(ALWAYS, None)
     if NEVER in flat:
         return NEVER
@@ -466,7 +469,10 @@ def any_of(terms: Iterable[Predicate]) -> Predicate:
     """Return the disjunction: flat, without `NEVER`, `ALWAYS` if a term is."""
     flat: dict[Predicate, None] = {}
     for term in terms:
-        flat.update(dict.fromkeys(term.terms if isinstance(term, Or) else (term,)))
+        if isinstance(term, Or):
+            flat.update(dict.fromkeys(term.terms))
+        else:
+            flat[term] = None
     flat.pop(NEVER, None)
     if ALWAYS in flat:
         return ALWAYS

@@ -9,7 +9,7 @@ multiply the clauses too often stays whole, as a residual, and so does what read
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -23,7 +23,6 @@ from kestrel_framework.predicate import (
     Call,
     Comparison,
     Constant,
-    Element,
     ElementCount,
     Field,
     IsNull,
@@ -79,38 +78,37 @@ def reads_too_much(predicate: Predicate) -> bool:
 def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
     """Return the negation normal form: `Not` directly above leaves only.
 
-    What has that form already is the same object: what is known of it need not be found out anew.
+    What has that form already stays the same object, with all that is known of it.
     """
     match predicate:
         case Constant():
             return NEVER if predicate.holds is negated else ALWAYS
         case Not():
-            inner = _pushed_inward(predicate.term, negated=not negated)
+            normal = _pushed_inward(predicate.term, negated=not negated)
         case And() | Or():
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
-            inner = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+            normal = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
         case _:
+            normal = negation(predicate) if negated else predicate
             missing = [IsNull(field) for field in _needed_fields(predicate)]
-            if negated:
-                inner = any_of([*missing, negation(predicate)])
-            else:
-                inner = all_of([*map(negation, missing), predicate])
-    return predicate if inner == predicate else inner
+            if missing and negated:
+                return any_of([*missing, normal])
+            return all_of([*map(negation, missing), normal]) if missing else normal
+    return predicate if normal == predicate else normal
 
 
 def _needed_fields(leaf: Predicate) -> list[Field]:
     """Return the fields without which a dear leaf cannot hold, which the index can tell."""
-    fields: list[Field | Element]
     match leaf:
-        case AnyElement():
-            fields = [leaf.array]
+        case AnyElement(Field() as array):
+            fields = [array]
         case Comparison(_, Field() as left, Field() as right):
             fields = [left, right]
         case TextTest(_, Field() as value, Field() as part):
             fields = [value, part]
         case _:
             return []
-    return [attrs.evolve(field, whole=False) for field in fields if isinstance(field, Field)]
+    return [attrs.evolve(field, whole=False) for field in fields]
 
 
 class _Builder:
@@ -125,19 +123,22 @@ class _Builder:
             case Constant():
                 return [Clause({})] if predicate.holds else []
             case Or():
-                grouped = self._grouped(predicate.terms, any_of)
-                return list(itertools.chain.from_iterable(self.clauses(t) for t in grouped))
+                by_path, others = self._grouped(predicate.terms, any_of)
+                found = [Clause({path: condition}) for path, condition in by_path.items()]
+                found += itertools.chain.from_iterable(map(self.clauses, others))
+                return found
             case And():
-                return self._product(list(self._grouped(predicate.terms, all_of)))
+                by_path, others = self._grouped(predicate.terms, all_of)
+                return self._product(Clause(by_path), others)
             case _:
                 return [Clause({}, predicate)]
 
-    def _product(self, terms: Sequence[Predicate]) -> list[Clause]:
+    def _product(self, clause: Clause, terms: Sequence[Predicate]) -> list[Clause]:
         """Return the clauses of a conjunction; small disjunctions are multiplied first."""
         parts = sorted(
             ((self.clauses(term), term) for term in terms), key=lambda part: len(part[0])
         )
-        found = [Clause({})]
+        found = [clause]
         for alternatives, term in parts:
             multiplies = len(alternatives) > 1
             if multiplies and (
@@ -156,8 +157,8 @@ class _Builder:
         self,
         terms: Sequence[Predicate],
         combine: Callable[[Sequence[Predicate]], Predicate],
-    ) -> Iterator[Predicate]:
-        """Yield the terms, those on one field as one."""
+    ) -> tuple[dict[str, Predicate], list[Predicate]]:
+        """Return the terms on one field as one, by path, and the other terms."""
         by_path: dict[str, list[Predicate]] = {}
         others = []
         for term in terms:
@@ -166,9 +167,9 @@ class _Builder:
                 others.append(term)
             else:
                 by_path.setdefault(path, []).append(term)
-        for same in by_path.values():
-            yield combine(same)
-        yield from others
+        return {
+            path: same[0] if len(same) == 1 else combine(same) for path, same in by_path.items()
+        }, others
 
 
 def path_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> str | None:
