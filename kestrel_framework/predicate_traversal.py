@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Never, TypeVar
 
 import attrs
@@ -87,26 +87,22 @@ def walk(node: Node) -> Iterator[Node]:
 
 def contents_of(node: Node) -> Contents:
     """Return what the tree consists of. Cost: linear the first time, then nothing."""
-    known = _known_contents(node)
+    known: Contents | None = getattr(node, "_contents", None)
     if known is not None:
         return known
     found: list[tuple[Node, list[Node]]] = []
     waiting = [node]
     while waiting:
         current = waiting.pop()
-        if _known_contents(current) is None:
+        if getattr(current, "_contents", None) is None:
             parts = [child for child in children(current) if type(child) is not Literal]
             found.append((current, parts))
             waiting += parts
     for current, parts in reversed(found):
-        contents = _contents(current, _joined({part._contents for part in parts}))
+        inside = parts[0]._contents if len(parts) == 1 else _joined(parts)
         # As attrs keeps hashes: nothing that is compared or shown has changed.
-        object.__setattr__(current, "_contents", contents)
+        object.__setattr__(current, "_contents", _contents(current, inside))
     return node._contents
-
-
-def _known_contents(node: Node) -> Contents | None:
-    return getattr(node, "_contents", None)
 
 
 def _contents(node: Node, inside: Contents) -> Contents:
@@ -125,13 +121,14 @@ def _contents(node: Node, inside: Contents) -> Contents:
     return inside
 
 
-def _joined(parts: set[Contents]) -> Contents:
-    if len(parts) == 1:
-        return parts.pop()
+def _joined(nodes: Iterable[Node]) -> Contents:
+    different = {node._contents for node in nodes}
+    if len(different) == 1:
+        return different.pop()
     return Contents(
-        _NOTHING.union(*[part.kinds for part in parts]),
-        _NOTHING.union(*[part.paths for part in parts]),
-        _NOTHING.union(*[part.structures for part in parts]),
+        _NOTHING.union(*[contents.kinds for contents in different]),
+        _NOTHING.union(*[contents.paths for contents in different]),
+        _NOTHING.union(*[contents.structures for contents in different]),
     )
 
 

@@ -45,8 +45,12 @@ class Place:
 
 def wildcard_places(pattern: str) -> list[Place]:
     """Return where a wildcard can wait; each place is right by itself."""
-    if "*" not in pattern and "?" not in pattern:
-        return [Place(Spot.WHOLE, pattern, is_enough=True)]
+    inside = pattern.strip("*")
+    if inside and "*" not in inside and "?" not in inside:
+        spot = _BETWEEN_STARS[pattern[0] == "*", pattern[-1] == "*"]
+        return [Place(spot, inside, is_enough=True)]
+    if not pattern:
+        return [Place(Spot.WHOLE, "", is_enough=True)]
     pattern = _SEVERAL_STARS.sub("*", pattern)
     literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
     if not literals:
@@ -59,11 +63,14 @@ def wildcard_places(pattern: str) -> list[Place]:
 
 
 _ENOUGH: Final = {
-    "a*": Spot.BEGINNING,
     "?a": Spot.WHOLE_BUT_FIRST,
     "?a*": Spot.BEGINNING_BUT_FIRST,
-    "*a": Spot.END,
-    "*a*": Spot.ANYWHERE,
+}
+_BETWEEN_STARS: Final = {
+    (False, False): Spot.WHOLE,
+    (False, True): Spot.BEGINNING,
+    (True, False): Spot.END,
+    (True, True): Spot.ANYWHERE,
 }
 
 

@@ -231,7 +231,7 @@ class _ScalarTests:
                 self._add_wildcards(leaf.patterns, bit, fold=leaf.fold)
             case Regex():
                 for text in leaf.patterns:
-                    self._patterns.add(Pattern(PatternKind.REGEX, text, leaf.fold), bit)
+                    self._patterns.add_regex(text, bit, fold=leaf.fold)
             case Cidr():
                 test = compile_networks(leaf.networks)
                 self._others.append((bit, lambda value: test(text_of(value))))
@@ -297,7 +297,7 @@ class _ScalarTests:
     def _add_wildcards(self, patterns: Sequence[str], bit: int, *, fold: bool) -> None:
         known = self._folded_patterns if fold else self._patterns
         for text in patterns:
-            known.add(Pattern(PatternKind.WILDCARD, fold_case(text) if fold else text), bit)
+            known.add_wildcard(fold_case(text) if fold else text, bit)
 
 
 def _call_test(leaf: Comparison, call: Call, literal: Literal) -> Callable[[Scalar], bool]:
@@ -336,22 +336,29 @@ class _Patterns:
     """Patterns, with the leaves that each is part of."""
 
     def __init__(self) -> None:
-        self._leaves: dict[Pattern, int] = {}
+        self._wildcards: dict[str, int] = {}
+        self._regexes: dict[tuple[str, bool], int] = {}
         self._masks: list[int] = []
         self._database: PatternDatabase | None = None
         self._refused: list[tuple[int, TextTester]] = []
 
     def __len__(self) -> int:
-        return len(self._leaves)
+        return len(self._wildcards) + len(self._regexes)
 
-    def add(self, pattern: Pattern, bit: int) -> None:
-        self._leaves[pattern] = self._leaves.get(pattern, 0) | bit
+    def add_wildcard(self, text: str, bit: int) -> None:
+        self._wildcards[text] = self._wildcards.get(text, 0) | bit
+
+    def add_regex(self, text: str, bit: int, *, fold: bool) -> None:
+        self._regexes[text, fold] = self._regexes.get((text, fold), 0) | bit
 
     def compile(self, engine: PatternEngine) -> None:
-        if not self._leaves:
+        if not len(self):
             return
-        patterns = tuple(self._leaves)
-        self._masks = list(self._leaves.values())
+        patterns = [
+            *[Pattern(PatternKind.WILDCARD, text) for text in self._wildcards],
+            *[Pattern(PatternKind.REGEX, text, fold) for text, fold in self._regexes],
+        ]
+        self._masks = [*self._wildcards.values(), *self._regexes.values()]
         compiled = engine.compile(patterns)
         self._database = compiled.database
         self._database.matches("")  # engines may put off work until then; no event should wait
