@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Never, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -99,43 +99,62 @@ def contents_of(node: Node) -> Contents:
             found.append((current, parts))
             waiting += parts
     for current, parts in reversed(found):
-        inside = parts[0]._contents if len(parts) == 1 else _joined(parts)
+        contents = parts[0]._contents if len(parts) == 1 else _joined(parts)
+        own = _OWN_CONTENTS.get(type(current))
+        if own is not None:
+            contents = own(current, contents)
         # As attrs keeps hashes: nothing that is compared or shown has changed.
-        object.__setattr__(current, "_contents", _contents(current, inside))
+        object.__setattr__(current, "_contents", contents)
     return node._contents
-
-
-def _contents(node: Node, inside: Contents) -> Contents:
-    """Return what a tree consists of. Most are like what is inside, and share that."""
-    kinds, paths, structures = inside
-    if isinstance(node, Field):
-        paths = frozenset((node.path,))
-        return Contents(kinds, paths, paths if node.whole else structures)
-    kind = type(node)
-    if kind in _TELLING:
-        inside = Contents(kinds | {kind}, paths, structures)
-    if isinstance(node, (IsNull, AnyElement, ElementCount)):
-        field = node.value if isinstance(node, IsNull) else node.array
-        if isinstance(field, Field) and field.type in _WITH_OBJECTS:
-            inside = inside._replace(structures=structures | {field.path})
-    return inside
 
 
 def _joined(nodes: Iterable[Node]) -> Contents:
     different = {node._contents for node in nodes}
     if len(different) == 1:
         return different.pop()
-    return Contents(
-        _NOTHING.union(*[contents.kinds for contents in different]),
-        _NOTHING.union(*[contents.paths for contents in different]),
-        _NOTHING.union(*[contents.structures for contents in different]),
-    )
+    return Contents(*map(_union, zip(*different, strict=True))) if different else _NO_CONTENTS
 
 
-_NOTHING: Final[frozenset[Never]] = frozenset()
-_WITH_OBJECTS: Final = (None, FieldType.OBJECT)
-_TELLING: Final = frozenset({StepField, Lineage, AnyElement, ElementCount, Truth, Call})
-"""Kinds of nodes that ask for more than the values of fields."""
+def _union(sets: Iterable[frozenset[Any]]) -> frozenset[Any]:
+    different = set(sets)
+    return different.pop() if len(different) == 1 else frozenset().union(*different)
+
+
+def _of_field(node: Field, _: Contents) -> Contents:
+    paths = frozenset((node.path,))
+    return Contents(frozenset(), paths, paths if node.whole else frozenset())
+
+
+def _of_kind(node: Node, inside: Contents) -> Contents:
+    return inside._replace(kinds=inside.kinds | {type(node)})
+
+
+def _of_null_test(node: IsNull, inside: Contents) -> Contents:
+    return _with_structure(node.value, inside)
+
+
+def _of_quantifier(node: AnyElement | ElementCount, inside: Contents) -> Contents:
+    return _with_structure(node.array, _of_kind(node, inside))
+
+
+def _with_structure(value: Node, inside: Contents) -> Contents:
+    if isinstance(value, Field) and value.type in (None, FieldType.OBJECT):
+        return inside._replace(structures=inside.structures | {value.path})
+    return inside
+
+
+_NO_CONTENTS: Final = Contents(frozenset(), frozenset(), frozenset())
+_OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
+    Field: _of_field,
+    StepField: _of_kind,
+    Call: _of_kind,
+    Truth: _of_kind,
+    Lineage: _of_kind,
+    ElementCount: _of_quantifier,
+    AnyElement: _of_quantifier,
+    IsNull: _of_null_test,
+}
+"""What nodes add to what is inside; most add nothing, and share it."""
 
 
 def size(node: Node) -> int:

@@ -95,11 +95,11 @@ class ValueTests:
 
     def number(self, leaf: Leaf) -> int:
         """Return the number of a leaf, which is new or known."""
-        known = self._numbers.get(leaf)
-        if known is None:
-            known = self._numbers[leaf] = len(self._numbers)
-            self._add(leaf, 1 << known)
-        return known
+        new = len(self._numbers)
+        number = self._numbers.setdefault(leaf, new)
+        if number == new:
+            self._add(leaf, 1 << number)
+        return number
 
     @property
     def leaves(self) -> Sequence[Leaf]:
@@ -173,9 +173,10 @@ class ValueTests:
                     self._interpreted.append((bit, leaf))
 
     def _tests_of(self, field: Field) -> _ScalarTests:
-        if field not in self._scalar_tests:
-            self._scalar_tests[field] = _ScalarTests(field)
-        return self._scalar_tests[field]
+        tests = self._scalar_tests.get(field)
+        if tests is None:
+            tests = self._scalar_tests[field] = _ScalarTests(field)
+        return tests
 
 
 def _is_there(field: Field, raw: object) -> bool:
