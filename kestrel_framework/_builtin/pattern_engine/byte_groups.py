@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
@@ -55,6 +55,20 @@ GROUPINGS: Final = (
 )
 
 
+def first_groupings(least: Callable[[Grouping], int]) -> list[Grouping]:
+    """Return, for each length, the first grouping whose `least` is not more.
+
+    That of the last length is for all longer ones, that of 0 for nothing.
+    """
+    longest = least(GROUPINGS[0])
+    lengths = [1, *range(1, longest + 1)]
+    return [next(one for one in GROUPINGS if least(one) <= length) for length in lengths]
+
+
+_BY_SIZE: Final = first_groupings(lambda grouping: grouping.size)
+_BY_SIZE_END: Final = len(_BY_SIZE) - 1
+
+
 def groups_from(start: int, data: bytes, grouping: Grouping) -> array[int]:
     """Return the groups of `data` that begin at `start` and every so many bytes from there."""
     size = grouping.size
@@ -74,7 +88,7 @@ class GroupFrequencies:
         frequency = self._of_literals.get(literal)
         if frequency is None:
             data = encoded(literal)[:_LONGEST_LOOK]
-            grouping = next(one for one in GROUPINGS if len(data) >= one.size)
+            grouping = _BY_SIZE[min(len(data), _BY_SIZE_END)]
             groups = groups_from(0, data, grouping)
             frequency = self._of_literals[literal] = min(self._frequencies(groups, grouping))
         return frequency

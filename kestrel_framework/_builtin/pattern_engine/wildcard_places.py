@@ -5,9 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 _SEVERAL_STARS: Final = re.compile(r"\*{2,}")
 _NOT_LITERAL: Final = re.compile(r"[*?]+")
@@ -28,8 +26,7 @@ class Spot(enum.Enum):
     """Nothing; the place has no literal."""
 
 
-@attrs.frozen
-class Place:
+class Place(NamedTuple):
     """Where a wildcard can wait: every text that it matches comes by.
 
     Attributes:
@@ -51,7 +48,8 @@ def wildcard_places(pattern: str) -> list[Place]:
         return [Place(spot, inside, is_enough=True)]
     if not pattern:
         return [Place(Spot.WHOLE, "", is_enough=True)]
-    pattern = _SEVERAL_STARS.sub("*", pattern)
+    if "**" in pattern:
+        pattern = _SEVERAL_STARS.sub("*", pattern)
     literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
     if not literals:
         return [Place(Spot.LENGTH, "")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -95,7 +97,8 @@ class FieldEngine:
         self._different_values = 0
         self._tests = ValueTests(path, ancestors)
         self._levels = MAX_NESTING - len(split_path(path))
-        self._conditions: dict[tuple[Condition, ...], int] = {}
+        self._required: dict[tuple[Condition, ...], list[int]] = {}
+        self._conditions: list[tuple[tuple[Condition, ...], int]] = []
         self._truths: list[tuple[Truth, int]] = []
         self._concerned: list[list[int]] = []
         self._budget = budget
@@ -109,16 +112,21 @@ class FieldEngine:
     def add(self, conditions: tuple[Condition, ...], clauses: int) -> None:
         """Have clauses (a mask) require all these conditions, which read this field alone.
 
-        No clause comes twice.
+        No clause comes twice. Before `compile`.
         """
-        self._conditions[conditions] = self._conditions.get(conditions, 0) | clauses
-        self.constrained |= clauses
+        self._required.setdefault(conditions, []).append(clauses)
 
     def compile(self, patterns: PatternEngine, every_clause: int) -> None:
         """Make ready for `memo` and `state_of`; no condition comes after that."""
         by_leaf: dict[int, list[int]] = {}
         self.default = every_clause
-        for number, (conditions, clauses) in enumerate(self._conditions.items()):
+        self._conditions = [
+            (conditions, functools.reduce(operator.or_, masks))
+            for conditions, masks in self._required.items()
+        ]
+        self._required.clear()
+        for number, (conditions, clauses) in enumerate(self._conditions):
+            self.constrained |= clauses
             truth = _every([self.truth(condition) for condition in conditions])
             self._truths.append((truth, clauses))
             for condition in conditions:
@@ -135,7 +143,7 @@ class FieldEngine:
     @property
     def conditions(self) -> Sequence[tuple[tuple[Condition, ...], int]]:
         """What clauses require of the field, and which clauses (a mask) do."""
-        return tuple(self._conditions.items())
+        return self._conditions
 
     @property
     def interpreted(self) -> Sequence[Leaf]:
