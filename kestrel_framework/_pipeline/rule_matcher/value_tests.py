@@ -113,7 +113,7 @@ class ValueTests:
 
     @property
     def scanned(self) -> int:
-        """How many patterns a value is scanned for."""
+        """How many patterns a value is looked up in, or scanned for."""
         return sum(tests.scanned for tests in self._scalar_tests.values())
 
     def compile(self, engine: PatternEngine) -> None:
@@ -334,9 +334,10 @@ def _part_test(leaf: TextTest) -> Callable[[Scalar], bool]:
 
 
 class _Patterns:
-    """Patterns, with the leaves that each is part of."""
+    """Patterns, with the leaves that each is part of; those without a sign are looked up."""
 
     def __init__(self) -> None:
+        self._whole: dict[str, int] = {}
         self._wildcards: dict[str, int] = {}
         self._regexes: dict[tuple[str, bool], int] = {}
         self._masks: list[int] = []
@@ -344,16 +345,17 @@ class _Patterns:
         self._refused: list[tuple[int, TextTester]] = []
 
     def __len__(self) -> int:
-        return len(self._wildcards) + len(self._regexes)
+        return len(self._whole) + len(self._wildcards) + len(self._regexes)
 
     def add_wildcard(self, text: str, bit: int) -> None:
-        self._wildcards[text] = self._wildcards.get(text, 0) | bit
+        known = self._wildcards if "*" in text or "?" in text else self._whole
+        known[text] = known.get(text, 0) | bit
 
     def add_regex(self, text: str, bit: int, *, fold: bool) -> None:
         self._regexes[text, fold] = self._regexes.get((text, fold), 0) | bit
 
     def compile(self, engine: PatternEngine) -> None:
-        if not len(self):
+        if not (self._wildcards or self._regexes):
             return
         patterns = [
             *[Pattern(PatternKind.WILDCARD, text) for text in self._wildcards],
@@ -369,9 +371,9 @@ class _Patterns:
         ]
 
     def leaves_of(self, text: str) -> int:
+        mask = self._whole.get(text, 0)
         if self._database is None:
-            return 0
-        mask = 0
+            return mask
         masks = self._masks
         for place in self._database.matches(text):
             mask |= masks[place]
