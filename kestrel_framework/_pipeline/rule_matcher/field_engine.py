@@ -23,8 +23,8 @@ from kestrel_framework.interpreter import split_path
 from kestrel_framework.predicate import And, Not, Or, Predicate
 
 Condition: TypeAlias = Predicate | OfEventType
-Truth: TypeAlias = Callable[[int], bool]
-"""Whether a condition holds, given the leaves that do."""
+Truth: TypeAlias = Callable[[int], int]
+"""Whether a condition holds, given the leaves that do: 0 where it does not."""
 
 _LARGEST_KEY: Final = 1 << 60
 _FEW_VALUES: Final = 256
@@ -99,7 +99,7 @@ class FieldEngine:
         self._levels = MAX_NESTING - len(split_path(path))
         self._required: dict[tuple[Condition, ...], list[int]] = {}
         self._conditions: list[tuple[tuple[Condition, ...], int]] = []
-        self._truths: list[tuple[Truth, int]] = []
+        self._truths: list[Truth] = []
         self._concerned: list[list[int]] = []
         self._budget = budget
         self._every_clause = 0
@@ -128,7 +128,7 @@ class FieldEngine:
         for number, (conditions, clauses) in enumerate(self._conditions):
             self.constrained |= clauses
             truth = _every([self.truth(condition) for condition in conditions])
-            self._truths.append((truth, clauses))
+            self._truths.append(truth)
             for condition in conditions:
                 for leaf in leaves_of(condition):
                     by_leaf.setdefault(self._tests.number(leaf), []).append(number)
@@ -225,8 +225,8 @@ class FieldEngine:
         for leaf in bits(leaves):
             concerned.update(self._concerned[leaf])
         for number in concerned:
-            truth, clauses = self._truths[number]
-            if truth(leaves):
+            _, clauses = self._conditions[number]
+            if self._truths[number](leaves):
                 allowed |= clauses
             else:
                 allowed &= ~clauses
@@ -244,8 +244,7 @@ class FieldEngine:
                 terms = [self.truth(term) for term in condition.terms]
                 return lambda leaves: any(term(leaves) for term in terms)
             case _:
-                bit = 1 << self._tests.number(condition)
-                return lambda leaves: leaves & bit != 0
+                return (1 << self._tests.number(condition)).__and__
 
     def _forget(self) -> Iterator[object]:
         states, self._states = self._states, {}
