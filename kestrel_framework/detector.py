@@ -144,6 +144,7 @@ class Detector:
     until `on_problem` is set on it. Evaluators given must be picklable themselves.
 
     The same input gives the same alerts in the same order, whatever the size of the batches.
+    While one is made, or given other rules, Python does not look for cyclic garbage.
 
     Args:
         rules: The rules to begin with.
