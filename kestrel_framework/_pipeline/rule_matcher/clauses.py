@@ -9,7 +9,6 @@ multiply the clauses too often stays whole, as a residual, and so does what read
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -88,8 +87,6 @@ def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
             normal = _pushed_inward(predicate.term, negated=not negated)
         case And() | Or():
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
-            if not negated and all(map(operator.is_, terms, predicate.terms)):
-                return predicate
             normal = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
         case _:
             normal = negation(predicate) if negated else predicate
