@@ -25,6 +25,7 @@ from typing import Final
 
 import msgspec
 
+from kestrel_framework._collector_pause import collector_paused
 from kestrel_framework._kept_rules_format import KeptDocument, KeptFile, decode_kept, encode_kept
 from kestrel_framework._rule_files import ArchiveListings
 from kestrel_framework.cache_folder import private_cache_folder, source_digest
@@ -136,7 +137,8 @@ def _read(path: Path, key: bytes) -> KeptDocument | None:
     if whole[:_DIGEST_BYTES] != _digest(key, content):
         return None
     try:
-        return decode_kept(content)
+        with collector_paused():
+            return decode_kept(content)
     except ValueError:
         return None
 

@@ -16,6 +16,7 @@ import msgspec
 
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._collector_pause import collector_paused
 from kestrel_framework._pipeline.alert_builder import AlertBuilder
 from kestrel_framework._pipeline.candidate_builder import proposed_candidates
 from kestrel_framework._pipeline.event_clock import EventClock
@@ -143,6 +144,7 @@ class Detector:
     until `on_problem` is set on it. Evaluators given must be picklable themselves.
 
     The same input gives the same alerts in the same order, whatever the size of the batches.
+    While one is made, or given other rules, Python does not look for cyclic garbage.
 
     Args:
         rules: The rules to begin with.
@@ -310,6 +312,7 @@ class Detector:
         self.restore(snapshot)
         self.statistics = statistics
 
+    @collector_paused()
     def _compiled(self, rules: RuleSet) -> _Generation:
         targets = targets_of(rules)
         limits = LineageLimits(self._lineage_processes)
@@ -341,6 +344,7 @@ class Detector:
             lineage.asked | runner.asked,
         )
 
+    @collector_paused()
     def _matcher(self, rules: RuleSet) -> EventMatcher:
         """Return what matches batches by themselves under a rule set."""
         targets = targets_of(rules)

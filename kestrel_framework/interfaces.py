@@ -410,7 +410,7 @@ class PatternKind(enum.Enum):
     """In the syntax of `kestrel_framework.values.compile_regex`."""
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Pattern:
     """What a whole text is matched against.
 

@@ -30,6 +30,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from kestrel_framework._tree_node import TreeNode
 from kestrel_framework.functions import Function
 from kestrel_framework.schema import FieldDefinition, FieldType, SchemaRegistry
 from kestrel_framework.values import Scalar, compile_regex, literal_for
@@ -94,14 +95,14 @@ def _typed(value: Scalar | None) -> tuple[type, Scalar | None]:
 
 
 @attrs.frozen
-class Literal:
+class Literal(TreeNode):
     """A constant; `None` is null. `1`, `1.0` and `True` are unequal literals."""
 
     value: Scalar | None = attrs.field(eq=_typed)
 
 
 @attrs.frozen(cache_hash=True)
-class Field:
+class Field(TreeNode):
     """The values of a field of the event.
 
     Made by `field`, which asks the schema. A value that cannot be brought to the
@@ -129,7 +130,7 @@ class Field:
 
 
 @attrs.frozen
-class StepField:
+class StepField(TreeNode):
     """The values of a field of the event that an earlier step of the sequence matched.
 
     A step that has no event has no values. Made by `step_field`.
@@ -143,7 +144,7 @@ class StepField:
 
 
 @attrs.frozen
-class Element:
+class Element(TreeNode):
     """The values at `path` of the element that an `AnyElement` around it has bound.
 
     An empty path is the element itself. The innermost quantifier of that variable
@@ -158,7 +159,7 @@ class Element:
 
 
 @attrs.frozen(cache_hash=True)
-class Arithmetic:
+class Arithmetic(TreeNode):
     """`functions.calculate` of every combination of the operands' values."""
 
     operator: ArithmeticOperator
@@ -167,7 +168,7 @@ class Arithmetic:
 
 
 @attrs.frozen(cache_hash=True)
-class Call:
+class Call(TreeNode):
     """A function of `kestrel_framework.functions`; null if an argument is null."""
 
     function: Function
@@ -176,7 +177,7 @@ class Call:
 
 
 @attrs.frozen(cache_hash=True)
-class Truth:
+class Truth(TreeNode):
     """A predicate as a value: true where `holds` does, false where `fails` does, else null.
 
     The pair is how a three-valued language keeps its third value.
@@ -187,7 +188,7 @@ class Truth:
 
 
 @attrs.frozen(cache_hash=True)
-class ElementCount:
+class ElementCount(TreeNode):
     """How many elements of a list satisfy `predicate`, as for `AnyElement`.
 
     Always a number: 0 where there is no list.
@@ -205,15 +206,15 @@ Value: TypeAlias = Literal | Field | StepField | Element | Arithmetic | Call | T
 # --- predicates ------------------------------------------------------------
 
 
-@attrs.frozen
-class Constant:
+@attrs.frozen(cache_hash=True)
+class Constant(TreeNode):
     """Always, or never."""
 
     holds: bool
 
 
 @attrs.frozen(cache_hash=True)
-class Comparison:
+class Comparison(TreeNode):
     """Some value of `left` stands in that relation to some value of `right`.
 
     Texts compare by code point, numbers as numbers; booleans only for equality.
@@ -228,7 +229,7 @@ class Comparison:
 
 
 @attrs.frozen(cache_hash=True)
-class Membership:
+class Membership(TreeNode):
     """Some value is one of `choices`, which are not empty. Made by `membership`."""
 
     value: Value
@@ -237,7 +238,7 @@ class Membership:
 
 
 @attrs.frozen(cache_hash=True)
-class Wildcard:
+class Wildcard(TreeNode):
     """Some value as text matches one of the patterns from end to end.
 
     `*` is any text, `?` any one character, line ends included; nothing else is
@@ -250,7 +251,7 @@ class Wildcard:
 
 
 @attrs.frozen(cache_hash=True)
-class Regex:
+class Regex(TreeNode):
     """Some value as text matches one of the patterns from end to end.
 
     Patterns are in the syntax of `kestrel_framework.values.compile_regex`; numbers and
@@ -271,7 +272,7 @@ class Regex:
 
 
 @attrs.frozen(cache_hash=True)
-class Cidr:
+class Cidr(TreeNode):
     """Some value is the text of an address in one of the networks (canonical texts)."""
 
     value: Value
@@ -284,7 +285,7 @@ class Cidr:
 
 
 @attrs.frozen(cache_hash=True)
-class TextTest:
+class TextTest(TreeNode):
     """Some value of `value` starts with, ends with or contains some value of `part`.
 
     Both are texts; numbers and booleans take no part.
@@ -297,14 +298,14 @@ class TextTest:
 
 
 @attrs.frozen(cache_hash=True)
-class IsNull:
+class IsNull(TreeNode):
     """The value has no value (and, for a field, no object that may be there)."""
 
     value: Value
 
 
 @attrs.frozen(cache_hash=True)
-class AnyElement:
+class AnyElement(TreeNode):
     """`predicate` holds for some element of an array of objects.
 
     The elements are the objects and values of the field, as any other field is read
@@ -318,7 +319,7 @@ class AnyElement:
 
 
 @attrs.frozen(cache_hash=True)
-class Lineage:
+class Lineage(TreeNode):
     """A related process had an event of one of `event_types` that satisfied `predicate`.
 
     The only predicate that an event alone cannot decide: who is whose parent, and what
@@ -342,21 +343,21 @@ class Lineage:
 
 
 @attrs.frozen(cache_hash=True)
-class And:
+class And(TreeNode):
     """All terms hold."""
 
     terms: tuple[Predicate, ...]
 
 
 @attrs.frozen(cache_hash=True)
-class Or:
+class Or(TreeNode):
     """Some term holds."""
 
     terms: tuple[Predicate, ...]
 
 
 @attrs.frozen(cache_hash=True)
-class Not:
+class Not(TreeNode):
     """The term does not hold."""
 
     term: Predicate
@@ -454,7 +455,10 @@ def all_of(terms: Iterable[Predicate]) -> Predicate:
     """Return the conjunction: flat, without `ALWAYS`, `NEVER` if a term is."""
     flat: dict[Predicate, None] = {}
     for term in terms:
-        flat.update(dict.fromkeys(term.terms if isinstance(term, And) else (term,)))
+        if isinstance(term, And):
+            flat.update(dict.fromkeys(term.terms))
+        else:
+            flat[term] = None
     flat.pop(ALWAYS, None)
     if NEVER in flat:
         return NEVER
@@ -465,7 +469,10 @@ def any_of(terms: Iterable[Predicate]) -> Predicate:
     """Return the disjunction: flat, without `NEVER`, `ALWAYS` if a term is."""
     flat: dict[Predicate, None] = {}
     for term in terms:
-        flat.update(dict.fromkeys(term.terms if isinstance(term, Or) else (term,)))
+        if isinstance(term, Or):
+            flat.update(dict.fromkeys(term.terms))
+        else:
+            flat[term] = None
     flat.pop(NEVER, None)
     if ALWAYS in flat:
         return ALWAYS

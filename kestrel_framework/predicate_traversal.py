@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
 
+from kestrel_framework._tree_node import Contents
 from kestrel_framework.predicate import (
     And,
     AnyElement,
@@ -20,6 +21,7 @@ from kestrel_framework.predicate import (
     Field,
     IsNull,
     Lineage,
+    Literal,
     Membership,
     Node,
     Not,
@@ -30,6 +32,7 @@ from kestrel_framework.predicate import (
     Truth,
     Wildcard,
 )
+from kestrel_framework.schema import FieldType
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -82,6 +85,78 @@ def walk(node: Node) -> Iterator[Node]:
             waiting.extend(read(current)[::-1])
 
 
+def contents_of(node: Node) -> Contents:
+    """Return what the tree consists of. Cost: linear the first time, then nothing."""
+    known: Contents | None = getattr(node, "_contents", None)
+    if known is not None:
+        return known
+    found: list[tuple[Node, list[Node]]] = []
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if getattr(current, "_contents", None) is None:
+            parts = [child for child in children(current) if type(child) is not Literal]
+            found.append((current, parts))
+            waiting += parts
+    for current, parts in reversed(found):
+        contents = parts[0]._contents if len(parts) == 1 else _joined(parts)
+        own = _OWN_CONTENTS.get(type(current))
+        if own is not None:
+            contents = own(current, contents)
+        # As attrs keeps hashes: nothing that is compared or shown has changed.
+        object.__setattr__(current, "_contents", contents)
+    return node._contents
+
+
+def _joined(nodes: Iterable[Node]) -> Contents:
+    different = {node._contents for node in nodes}
+    if len(different) == 1:
+        return different.pop()
+    return Contents(*map(_union, zip(*different, strict=True))) if different else _NO_CONTENTS
+
+
+def _union(sets: Iterable[frozenset[Any]]) -> frozenset[Any]:
+    different = set(sets)
+    return different.pop() if len(different) == 1 else frozenset().union(*different)
+
+
+def _of_field(node: Field, _: Contents) -> Contents:
+    paths = frozenset((node.path,))
+    return Contents(frozenset(), paths, paths if node.whole else frozenset())
+
+
+def _of_kind(node: Node, inside: Contents) -> Contents:
+    return inside._replace(kinds=inside.kinds | {type(node)})
+
+
+def _of_null_test(node: IsNull, inside: Contents) -> Contents:
+    return _with_structure(node.value, inside)
+
+
+def _of_quantifier(node: AnyElement | ElementCount, inside: Contents) -> Contents:
+    return _with_structure(node.array, _of_kind(node, inside))
+
+
+def _with_structure(value: Node, inside: Contents) -> Contents:
+    if isinstance(value, Field) and value.type in (None, FieldType.OBJECT):
+        return inside._replace(structures=inside.structures | {value.path})
+    return inside
+
+
+_NO_CONTENTS: Final = Contents(frozenset(), frozenset(), frozenset())
+_OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
+    Field: _of_field,
+    StepField: _of_kind,
+    Call: _of_kind,
+    Truth: _of_kind,
+    Lineage: _of_kind,
+    ElementCount: _of_quantifier,
+    AnyElement: _of_quantifier,
+    IsNull: _of_null_test,
+}
+"""What nodes add to what is inside; most add nothing, and share it."""
+
+
 def size(node: Node) -> int:
     """Return how many nodes the tree has."""
     return sum(1 for _ in walk(node))
@@ -99,16 +174,20 @@ def depth(node: Node) -> int:
 
 def fields_of(node: Node) -> frozenset[str]:
     """Return the paths of the fields of the event at hand that the tree reads."""
-    return frozenset(part.path for part in walk(node) if isinstance(part, Field))
+    return contents_of(node).paths
 
 
 def steps_of(node: Node) -> frozenset[int]:
     """Return the earlier steps whose events the tree reads."""
+    if StepField not in contents_of(node).kinds:
+        return frozenset()
     return frozenset(part.step for part in walk(node) if isinstance(part, StepField))
 
 
 def lineages_of(node: Node) -> tuple[Lineage, ...]:
     """Return the different `Lineage` nodes in the tree, each after those inside it."""
+    if Lineage not in contents_of(node).kinds:
+        return ()
     found = [part for part in walk(node) if isinstance(part, Lineage)]
     return tuple(dict.fromkeys(reversed(found)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from kestrel_framework.alert import Alert, Evidence
 from kestrel_framework.event import Event, read_path
@@ -14,6 +15,9 @@ from kestrel_framework.rule import JoinKey, Program, RolloutMode, Rule, RuleSet,
 from kestrel_framework.schema import FieldType
 from kestrel_framework.values import Scalar, fold_case, format_timestamp
 
+_FieldsOfStep: TypeAlias = tuple[tuple[str, tuple[str | int, ...]], ...]
+"""Paths and their parts."""
+
 
 class AlertBuilder:
     """Builds the alerts of one rule set. Pure; costs something only when a rule matched."""
@@ -21,10 +25,7 @@ class AlertBuilder:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules.rules
         self._dates = [[_is_date(key) for key in rule.steps[0].keys] for rule in rules]
-        self._fields = [
-            [_fields_of_step(*part) for part in zip(rule.steps, _filtered(rule), strict=True)]
-            for rule in rules
-        ]
+        self._known_fields: dict[int, Sequence[_FieldsOfStep]] = {}
 
     def alert(
         self,
@@ -37,7 +38,7 @@ class AlertBuilder:
         rule = self._rules[rule_index]
         evidence = tuple(
             None if event is None else _evidence(event, fields)
-            for event, fields in zip(events, self._fields[rule_index], strict=True)
+            for event, fields in zip(events, self._fields(rule_index), strict=True)
         )
         return Alert(
             rule=rule.metadata,
@@ -51,6 +52,15 @@ class AlertBuilder:
             lost=lost,
             shadow=not _counts(rule, events, join_keys),
         )
+
+    def _fields(self, rule_index: int) -> Sequence[_FieldsOfStep]:
+        """Return the fields that each step of a rule reads; most rules are never asked."""
+        known = self._known_fields.get(rule_index)
+        if known is None:
+            rule = self._rules[rule_index]
+            parts = zip(rule.steps, _filtered(rule), strict=True)
+            known = self._known_fields[rule_index] = [_fields_of_step(*part) for part in parts]
+        return known
 
 
 def _filtered(rule: Rule) -> list[set[str]]:
@@ -66,9 +76,7 @@ def _filtered(rule: Rule) -> list[set[str]]:
     return paths
 
 
-def _fields_of_step(
-    step: Step, filtered: set[str]
-) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
+def _fields_of_step(step: Step, filtered: set[str]) -> _FieldsOfStep:
     condition = step.predicate
     if isinstance(condition, Program):
         paths = filtered | set(condition.fields)

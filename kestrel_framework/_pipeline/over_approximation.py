@@ -21,13 +21,14 @@ from kestrel_framework.predicate import (
     any_of,
     negation,
 )
-from kestrel_framework.predicate_traversal import walk
+from kestrel_framework.predicate_traversal import contents_of
 from kestrel_framework.rule import Condition, Program
 
-_Unknown: TypeAlias = tuple[type[StepField] | type[Lineage], ...]
+_Unknown: TypeAlias = frozenset[type[StepField] | type[Lineage]]
 
-_OTHER_EVENTS: Final[_Unknown] = (StepField, Lineage)
-_EARLIER_STEPS: Final[_Unknown] = (StepField,)
+_LINEAGE: Final[_Unknown] = frozenset({Lineage})
+_EARLIER_STEPS: Final[_Unknown] = frozenset({StepField})
+_OTHER_EVENTS: Final = _LINEAGE | _EARLIER_STEPS
 
 
 def expression_of(condition: Condition) -> Predicate:
@@ -53,7 +54,7 @@ def decided_by_lineage(condition: Condition) -> Predicate:
     """
     predicate = _without(expression_of(condition), _EARLIER_STEPS)
     terms = predicate.terms if isinstance(predicate, And) else (predicate,)
-    return all_of(term for term in terms if _asks(term, (Lineage,)))
+    return all_of(term for term in terms if _asks(term, _LINEAGE))
 
 
 def where_no_lineage_holds(condition: Condition) -> Predicate | None:
@@ -62,7 +63,7 @@ def where_no_lineage_holds(condition: Condition) -> Predicate | None:
     Not simple are conditions in which lineage is part of a value.
     """
     refuted = _refuted(expression_of(condition))
-    return None if _asks(refuted, (Lineage,)) else refuted
+    return None if _asks(refuted, _LINEAGE) else refuted
 
 
 def _refuted(predicate: Predicate) -> Predicate:
@@ -86,7 +87,7 @@ def _without(predicate: Predicate, unknown: _Unknown) -> Predicate:
 
 
 def _asks(predicate: Predicate, unknown: _Unknown) -> bool:
-    return any(isinstance(node, unknown) for node in walk(predicate))
+    return not unknown.isdisjoint(contents_of(predicate).kinds)
 
 
 def _approximated(predicate: Predicate, unknown: _Unknown, verdict: Constant) -> Predicate:

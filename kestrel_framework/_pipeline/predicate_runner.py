@@ -161,8 +161,9 @@ def _deciding_runtime(condition: Condition, runtime: str) -> str | None:
     """Return the runtime to ask, or None where the verdict of another stage counts."""
     if isinstance(condition, Program):
         return condition.runtime
-    needs_other_events = steps_of(condition) or lineages_of(condition)
-    return None if runtime == NATIVE or needs_other_events else runtime
+    if runtime == NATIVE or steps_of(condition) or lineages_of(condition):
+        return None
+    return runtime
 
 
 def _fields_seen(condition: Condition, schema: SchemaRegistry) -> dict[str, Field]:

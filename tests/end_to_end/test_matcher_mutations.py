@@ -225,15 +225,15 @@ def test_exchanged_masks_are_seen() -> None:
     pairs = [
         (place, first)
         for place, engine in enumerate(engines(telling_scene()[0].matcher()))
-        for first in range(len(engine._truths) - 1)
+        for first in range(len(engine._conditions) - 1)
     ]
     assert len(pairs) > RULES * 8
 
     def exchanged(place: int, first: int) -> Mutation:
         def change(matcher: EventMatcher) -> None:
-            truths = engines(matcher)[place]._truths
-            (one, here), (two, there) = truths[first : first + 2]
-            truths[first : first + 2] = [(one, there), (two, here)]
+            known = engines(matcher)[place]._conditions
+            (one, here), (two, there) = known[first : first + 2]
+            known[first : first + 2] = [(one, there), (two, here)]
 
         return change
 

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kestrel_framework._builtin.pattern_engine.beginnings import Beginnings
-from kestrel_framework._builtin.pattern_engine.byte_groups import GroupFrequencies
+from kestrel_framework._builtin.pattern_engine.byte_groups import (
+    GROUPINGS,
+    GroupFrequencies,
+    encoded,
+    first_groupings,
+    groups_from,
+)
 from kestrel_framework._builtin.pattern_engine.candidate import Waiting
 from kestrel_framework._builtin.pattern_engine.literal_scan import LiteralScan
 from kestrel_framework._builtin.pattern_engine.regex_literals import necessary_literal
@@ -32,6 +38,24 @@ def comes_by(text: str, place: Place) -> bool:
         Spot.ANYWHERE: place.literal in text,
         Spot.LENGTH: True,
     }[place.spot]
+
+
+def test_the_first_grouping_that_fits_is_found_by_length() -> None:
+    table = first_groupings(lambda one: one.shortest)
+    for length in range(1, 12):
+        slowly = next(one for one in GROUPINGS if length >= one.shortest)
+        assert table[min(length, len(table) - 1)] is slowly
+
+
+@given(st.lists(st.text(st.sampled_from("ab\u00e9"), max_size=9)), st.text("ab", min_size=1))
+def test_the_frequency_of_a_literal_is_that_of_its_rarest_group(
+    patterns: list[str], literal: str
+) -> None:
+    data = encoded(literal)
+    grouping = next(one for one in GROUPINGS if len(data) >= one.size)
+    everywhere = list(groups_from(0, encoded("\n".join(patterns)), grouping))
+    slowly = min(everywhere.count(group) for group in groups_from(0, data, grouping))
+    assert GroupFrequencies(patterns).of_literal(literal) == slowly
 
 
 @given(st.text(st.sampled_from("ab*?\n"), max_size=8), texts)

@@ -410,7 +410,7 @@ def test_forks_are_bounded_and_as_old_as_their_first_event() -> None:
     tracker.advance(candidates(other, rule, texts_of(shape)))
     assert tracker.statistics.live == 3
     assert tracker.statistics.ended == {EndReason.EVICTED: 2}
-    assert tracker._machines["shape", rule.semantic_hash].oldest() == 0
+    assert tracker._machines[0].oldest() == 0
 
 
 def test_expiry_ends_original_and_copies_and_nothing_younger() -> None:

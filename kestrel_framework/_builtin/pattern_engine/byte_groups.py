@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
@@ -55,6 +55,20 @@ GROUPINGS: Final = (
 )
 
 
+def first_groupings(least: Callable[[Grouping], int]) -> list[Grouping]:
+    """Return, for each length, the first grouping whose `least` is not more.
+
+    That of the last length is for all longer ones, that of 0 for nothing.
+    """
+    longest = least(GROUPINGS[0])
+    lengths = [1, *range(1, longest + 1)]
+    return [next(one for one in GROUPINGS if least(one) <= length) for length in lengths]
+
+
+_BY_SIZE: Final = first_groupings(lambda grouping: grouping.size)
+_BY_SIZE_END: Final = len(_BY_SIZE) - 1
+
+
 def groups_from(start: int, data: bytes, grouping: Grouping) -> array[int]:
     """Return the groups of `data` that begin at `start` and every so many bytes from there."""
     size = grouping.size
@@ -65,7 +79,7 @@ class GroupFrequencies:
     """How often groups of bytes occur in the patterns, which tells how often they do in texts."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts: Final = texts
+        self._data: Final = encoded("\n".join(texts))
         self._counts: Final[dict[str, dict[int, int]]] = {}
         self._of_literals: Final[dict[str, int]] = {}
 
@@ -74,10 +88,9 @@ class GroupFrequencies:
         frequency = self._of_literals.get(literal)
         if frequency is None:
             data = encoded(literal)[:_LONGEST_LOOK]
-            grouping = next(one for one in GROUPINGS if len(data) >= one.size)
+            grouping = _BY_SIZE[min(len(data), _BY_SIZE_END)]
             groups = groups_from(0, data, grouping)
-            frequency = min(map(self._known(grouping).get, groups, repeat(0)))
-            self._of_literals[literal] = frequency
+            frequency = self._of_literals[literal] = min(self._frequencies(groups, grouping))
         return frequency
 
     def rarest_groups(self, literal: str, grouping: Grouping) -> list[int]:
@@ -86,15 +99,17 @@ class GroupFrequencies:
         groups = [0] * (len(data) - grouping.size + 1)
         for start in range(grouping.size):
             groups[start :: grouping.size] = groups_from(start, data, grouping)
-        counts = list(map(self._known(grouping).get, groups, repeat(0)))
+        counts = self._frequencies(groups, grouping)
         neighbours = [counts[start:] for start in range(grouping.count)]
         sums = list(map(sum, zip(*neighbours, strict=False)))
         rarest = sums.index(min(sums))
         return groups[rarest : rarest + grouping.count]
 
-    def _known(self, grouping: Grouping) -> dict[int, int]:
+    def _frequencies(self, groups: Iterable[int], grouping: Grouping) -> list[int]:
+        if grouping.size == 1:  # few literals are that short, and Python counts bytes quickly
+            return list(map(self._data.count, groups))
         known = self._counts.get(grouping.code)
         if known is None:
-            groups = groups_from(0, encoded("\n".join(self._texts)), grouping)
-            known = self._counts[grouping.code] = dict(Counter(groups))
-        return known
+            everywhere = groups_from(0, self._data, grouping)
+            known = self._counts[grouping.code] = dict(Counter(everywhere))
+        return list(map(known.get, groups, repeat(0)))

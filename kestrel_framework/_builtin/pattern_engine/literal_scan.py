@@ -18,10 +18,13 @@ from kestrel_framework._builtin.pattern_engine.byte_groups import (
     GroupFrequencies,
     Grouping,
     encoded,
+    first_groupings,
     groups_from,
 )
 from kestrel_framework._builtin.pattern_engine.candidate import Waiting
 
+_BY_SHORTEST: Final = first_groupings(lambda grouping: grouping.shortest)
+_BY_SHORTEST_END: Final = len(_BY_SHORTEST) - 1
 _FREQUENT: Final = 10
 _WORTH_A_FILTER: Final = 20
 _LARGEST_FILTER: Final = 2_000
@@ -77,7 +80,7 @@ class LiteralScan:
         by_grouping: dict[Grouping, list[_Literal]] = {grouping: [] for grouping in GROUPINGS}
         for text, waiting in literals.items():
             length = len(encoded(text))
-            grouping = next(one for one in GROUPINGS if length >= one.shortest)
+            grouping = _BY_SHORTEST[min(length, _BY_SHORTEST_END)]
             by_grouping[grouping].append(_Literal(text, waiting))
         few = _frequent(by_grouping, frequencies)
         crowds = []

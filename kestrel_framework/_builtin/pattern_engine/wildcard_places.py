@@ -5,9 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 _SEVERAL_STARS: Final = re.compile(r"\*{2,}")
 _NOT_LITERAL: Final = re.compile(r"[*?]+")
@@ -28,8 +26,7 @@ class Spot(enum.Enum):
     """Nothing; the place has no literal."""
 
 
-@attrs.frozen
-class Place:
+class Place(NamedTuple):
     """Where a wildcard can wait: every text that it matches comes by.
 
     Attributes:
@@ -45,9 +42,14 @@ class Place:
 
 def wildcard_places(pattern: str) -> list[Place]:
     """Return where a wildcard can wait; each place is right by itself."""
-    if "*" not in pattern and "?" not in pattern:
-        return [Place(Spot.WHOLE, pattern, is_enough=True)]
-    pattern = _SEVERAL_STARS.sub("*", pattern)
+    inside = pattern.strip("*")
+    if inside and "*" not in inside and "?" not in inside:
+        spot = _BETWEEN_STARS[pattern[0] == "*", pattern[-1] == "*"]
+        return [Place(spot, inside, is_enough=True)]
+    if not pattern:
+        return [Place(Spot.WHOLE, "", is_enough=True)]
+    if "**" in pattern:
+        pattern = _SEVERAL_STARS.sub("*", pattern)
     literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
     if not literals:
         return [Place(Spot.LENGTH, "")]
@@ -59,11 +61,14 @@ def wildcard_places(pattern: str) -> list[Place]:
 
 
 _ENOUGH: Final = {
-    "a*": Spot.BEGINNING,
     "?a": Spot.WHOLE_BUT_FIRST,
     "?a*": Spot.BEGINNING_BUT_FIRST,
-    "*a": Spot.END,
-    "*a*": Spot.ANYWHERE,
+}
+_BETWEEN_STARS: Final = {
+    (False, False): Spot.WHOLE,
+    (False, True): Spot.BEGINNING,
+    (True, False): Spot.END,
+    (True, True): Spot.ANYWHERE,
 }
 
 

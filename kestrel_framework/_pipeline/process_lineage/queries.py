@@ -13,7 +13,13 @@ from kestrel_framework._pipeline.flow import QUERY, Target
 from kestrel_framework._pipeline.over_approximation import expression_of
 from kestrel_framework.errors import RuleError
 from kestrel_framework.predicate import Field, Lineage, Node, Predicate
-from kestrel_framework.predicate_traversal import children, lineages_of, steps_of, to_data
+from kestrel_framework.predicate_traversal import (
+    children,
+    contents_of,
+    lineages_of,
+    steps_of,
+    to_data,
+)
 from kestrel_framework.rule import Rule, RuleSet
 
 TreeFields: TypeAlias = tuple[Field, Field]
@@ -103,7 +109,7 @@ def outer_lineages(predicate: Predicate) -> tuple[Lineage, ...]:
         node = waiting.pop()
         if isinstance(node, Lineage):
             found[node] = None
-        else:
+        elif Lineage in contents_of(node).kinds:
             waiting.extend(children(node))
     return tuple(found)
 

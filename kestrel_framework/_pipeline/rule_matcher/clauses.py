@@ -9,7 +9,7 @@ multiply the clauses too often stays whole, as a residual, and so does what read
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -23,7 +23,6 @@ from kestrel_framework.predicate import (
     Call,
     Comparison,
     Constant,
-    Element,
     ElementCount,
     Field,
     IsNull,
@@ -37,7 +36,7 @@ from kestrel_framework.predicate import (
     any_of,
     negation,
 )
-from kestrel_framework.predicate_traversal import fields_of, walk
+from kestrel_framework.predicate_traversal import contents_of, walk
 
 MOST_CLAUSES: Final = 24
 """How many clauses the conjunctions of a target may multiply to."""
@@ -73,39 +72,43 @@ def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[
 
 def reads_too_much(predicate: Predicate) -> bool:
     """Say whether a predicate reads so many fields that it is tested as a whole."""
-    return len(fields_of(predicate)) > MOST_FIELDS
+    return len(contents_of(predicate).paths) > MOST_FIELDS
 
 
 def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
-    """Return the negation normal form: `Not` directly above leaves only."""
+    """Return the negation normal form: `Not` directly above leaves only.
+
+    What has that form already stays the same object, with all that is known of it.
+    """
     match predicate:
         case Constant():
             return NEVER if predicate.holds is negated else ALWAYS
         case Not():
-            return _pushed_inward(predicate.term, negated=not negated)
+            normal = _pushed_inward(predicate.term, negated=not negated)
         case And() | Or():
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
-            return all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+            normal = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
         case _:
+            normal = negation(predicate) if negated else predicate
             missing = [IsNull(field) for field in _needed_fields(predicate)]
-            if negated:
-                return any_of([*missing, negation(predicate)])
-            return all_of([*map(negation, missing), predicate])
+            if missing and negated:
+                return any_of([*missing, normal])
+            return all_of([*map(negation, missing), normal]) if missing else normal
+    return predicate if normal == predicate else normal
 
 
 def _needed_fields(leaf: Predicate) -> list[Field]:
     """Return the fields without which a dear leaf cannot hold, which the index can tell."""
-    fields: list[Field | Element]
     match leaf:
-        case AnyElement():
-            fields = [leaf.array]
+        case AnyElement(Field() as array):
+            fields = [array]
         case Comparison(_, Field() as left, Field() as right):
             fields = [left, right]
         case TextTest(_, Field() as value, Field() as part):
             fields = [value, part]
         case _:
             return []
-    return [attrs.evolve(field, whole=False) for field in fields if isinstance(field, Field)]
+    return [attrs.evolve(field, whole=False) for field in fields]
 
 
 class _Builder:
@@ -120,19 +123,22 @@ class _Builder:
             case Constant():
                 return [Clause({})] if predicate.holds else []
             case Or():
-                grouped = self._grouped(predicate.terms, any_of)
-                return list(itertools.chain.from_iterable(self.clauses(t) for t in grouped))
+                by_path, others = self._grouped(predicate.terms, any_of)
+                found = [Clause({path: condition}) for path, condition in by_path.items()]
+                found += itertools.chain.from_iterable(map(self.clauses, others))
+                return found
             case And():
-                return self._product(list(self._grouped(predicate.terms, all_of)))
+                by_path, others = self._grouped(predicate.terms, all_of)
+                return self._product(Clause(by_path), others)
             case _:
                 return [Clause({}, predicate)]
 
-    def _product(self, terms: Sequence[Predicate]) -> list[Clause]:
+    def _product(self, clause: Clause, terms: Sequence[Predicate]) -> list[Clause]:
         """Return the clauses of a conjunction; small disjunctions are multiplied first."""
         parts = sorted(
             ((self.clauses(term), term) for term in terms), key=lambda part: len(part[0])
         )
-        found = [Clause({})]
+        found = [clause]
         for alternatives, term in parts:
             multiplies = len(alternatives) > 1
             if multiplies and (
@@ -151,8 +157,8 @@ class _Builder:
         self,
         terms: Sequence[Predicate],
         combine: Callable[[Sequence[Predicate]], Predicate],
-    ) -> Iterator[Predicate]:
-        """Yield the terms, those on one field as one."""
+    ) -> tuple[dict[str, Predicate], list[Predicate]]:
+        """Return the terms on one field as one, by path, and the other terms."""
         by_path: dict[str, list[Predicate]] = {}
         others = []
         for term in terms:
@@ -161,36 +167,34 @@ class _Builder:
                 others.append(term)
             else:
                 by_path.setdefault(path, []).append(term)
-        for same in by_path.values():
-            yield combine(same)
-        yield from others
+        return {
+            path: same[0] if len(same) == 1 else combine(same) for path, same in by_path.items()
+        }, others
 
 
 def path_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> str | None:
     """Return the one indexed field that decides a predicate, if that is all it needs."""
-    found: str | None = None
-    for node in walk(predicate):
-        if isinstance(node, Field):
-            if found not in (None, node.path) or not is_indexed(node.path):
-                return None
-            found = node.path
-        elif _is_dear(node):
-            return None
-    return found
+    contents = contents_of(predicate)
+    if len(contents.paths) != 1 or not _DEAR.isdisjoint(contents.kinds):
+        return None
+    (path,) = contents.paths
+    if not is_indexed(path) or (Call in contents.kinds and any(map(_is_dear, walk(predicate)))):
+        return None
+    return path
+
+
+_DEAR: Final = frozenset({AnyElement, ElementCount, Truth})
+"""Kinds of nodes that are not worth deciding for every value that a field has."""
 
 
 def _is_dear(node: Node) -> bool:
-    """Say whether a node is not worth deciding for every value that a field has."""
-    match node:
-        case AnyElement() | ElementCount() | Truth():
-            return True
-        case Call():
-            # Of a whole field only the document tells a missing list from an empty one.
-            return node.function is Function.LENGTH and any(
-                isinstance(argument, Field) and argument.whole for argument in node.arguments
-            )
-        case _:
-            return False
+    """Say whether a node is a call that is not worth deciding for every value either."""
+    # Of a whole field only the document tells a missing list from an empty one.
+    return (
+        isinstance(node, Call)
+        and node.function is Function.LENGTH
+        and any(isinstance(argument, Field) and argument.whole for argument in node.arguments)
+    )
 
 
 def _rules_out(clause: Clause) -> bool:
@@ -203,4 +207,7 @@ def _joined(first: Clause, second: Clause) -> Clause:
     for path, condition in second.conditions.items():
         known = conditions.get(path)
         conditions[path] = condition if known is None else all_of((known, condition))
-    return Clause(conditions, all_of((first.residual, second.residual)))
+    residual = first.residual
+    if second.residual is not ALWAYS:
+        residual = all_of((residual, second.residual))
+    return Clause(conditions, residual)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -21,8 +23,8 @@ from kestrel_framework.interpreter import split_path
 from kestrel_framework.predicate import And, Not, Or, Predicate
 
 Condition: TypeAlias = Predicate | OfEventType
-Truth: TypeAlias = Callable[[int], bool]
-"""Whether a condition holds, given the leaves that do."""
+Truth: TypeAlias = Callable[[int], int]
+"""Whether a condition holds, given the leaves that do: 0 where it does not."""
 
 _LARGEST_KEY: Final = 1 << 60
 _FEW_VALUES: Final = 256
@@ -95,8 +97,9 @@ class FieldEngine:
         self._different_values = 0
         self._tests = ValueTests(path, ancestors)
         self._levels = MAX_NESTING - len(split_path(path))
-        self._conditions: dict[tuple[Condition, ...], int] = {}
-        self._truths: list[tuple[Truth, int]] = []
+        self._required: dict[tuple[Condition, ...], list[int]] = {}
+        self._conditions: list[tuple[tuple[Condition, ...], int]] = []
+        self._truths: list[Truth] = []
         self._concerned: list[list[int]] = []
         self._budget = budget
         self._every_clause = 0
@@ -109,18 +112,23 @@ class FieldEngine:
     def add(self, conditions: tuple[Condition, ...], clauses: int) -> None:
         """Have clauses (a mask) require all these conditions, which read this field alone.
 
-        No clause comes twice.
+        No clause comes twice. Before `compile`.
         """
-        self._conditions[conditions] = self._conditions.get(conditions, 0) | clauses
-        self.constrained |= clauses
+        self._required.setdefault(conditions, []).append(clauses)
 
     def compile(self, patterns: PatternEngine, every_clause: int) -> None:
         """Make ready for `memo` and `state_of`; no condition comes after that."""
         by_leaf: dict[int, list[int]] = {}
         self.default = every_clause
-        for number, (conditions, clauses) in enumerate(self._conditions.items()):
+        self._conditions = [
+            (conditions, functools.reduce(operator.or_, masks))
+            for conditions, masks in self._required.items()
+        ]
+        self._required.clear()
+        for number, (conditions, clauses) in enumerate(self._conditions):
+            self.constrained |= clauses
             truth = _every([self.truth(condition) for condition in conditions])
-            self._truths.append((truth, clauses))
+            self._truths.append(truth)
             for condition in conditions:
                 for leaf in leaves_of(condition):
                     by_leaf.setdefault(self._tests.number(leaf), []).append(number)
@@ -135,7 +143,7 @@ class FieldEngine:
     @property
     def conditions(self) -> Sequence[tuple[tuple[Condition, ...], int]]:
         """What clauses require of the field, and which clauses (a mask) do."""
-        return tuple(self._conditions.items())
+        return self._conditions
 
     @property
     def interpreted(self) -> Sequence[Leaf]:
@@ -225,8 +233,8 @@ class FieldEngine:
         for leaf in bits(leaves):
             concerned.update(self._concerned[leaf])
         for number in concerned:
-            truth, clauses = self._truths[number]
-            if truth(leaves):
+            _, clauses = self._conditions[number]
+            if self._truths[number](leaves):
                 allowed |= clauses
             else:
                 allowed &= ~clauses
@@ -244,8 +252,7 @@ class FieldEngine:
                 terms = [self.truth(term) for term in condition.terms]
                 return lambda leaves: any(term(leaves) for term in terms)
             case _:
-                bit = 1 << self._tests.number(condition)
-                return lambda leaves: leaves & bit != 0
+                return (1 << self._tests.number(condition)).__and__
 
     def _forget(self) -> Iterator[object]:
         states, self._states = self._states, {}

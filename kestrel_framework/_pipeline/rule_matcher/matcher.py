@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 import attrs
 
@@ -22,12 +21,9 @@ from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.residuals import Residuals
 from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
 from kestrel_framework.interfaces import PatternEngine
-from kestrel_framework.predicate import AnyElement, ElementCount, Field, IsNull
-from kestrel_framework.predicate_traversal import walk
+from kestrel_framework.predicate_traversal import contents_of
 from kestrel_framework.rule import ANY_EVENT
-from kestrel_framework.schema import FieldType, SchemaRegistry
-
-_WITH_OBJECTS: Final = (None, FieldType.OBJECT)
+from kestrel_framework.schema import SchemaRegistry
 
 
 @attrs.frozen
@@ -51,14 +47,10 @@ def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool
     """Return the paths that a matcher reads, and whether it asks about objects there."""
     paths = {category_field: False}
     for target in targets:
-        for node in walk(decided_by_event(target.condition)):
-            if isinstance(node, Field):
-                # A dotted key below a value makes a whole field another one, as it does an object.
-                paths[node.path] = paths.get(node.path, False) or node.whole
-            elif isinstance(node, (IsNull, AnyElement, ElementCount)):
-                field = node.value if isinstance(node, IsNull) else node.array
-                if isinstance(field, Field) and field.type in _WITH_OBJECTS:
-                    paths[field.path] = True
+        read = contents_of(decided_by_event(target.condition))
+        for path in read.paths:
+            # A dotted key below a value makes a whole field another one, as it does an object.
+            paths[path] = paths.get(path, False) or path in read.structures
     return paths
 
 

@@ -95,11 +95,11 @@ class ValueTests:
 
     def number(self, leaf: Leaf) -> int:
         """Return the number of a leaf, which is new or known."""
-        known = self._numbers.get(leaf)
-        if known is None:
-            known = self._numbers[leaf] = len(self._numbers)
-            self._add(leaf, 1 << known)
-        return known
+        new = len(self._numbers)
+        number = self._numbers.setdefault(leaf, new)
+        if number == new:
+            self._add(leaf, 1 << number)
+        return number
 
     @property
     def leaves(self) -> Sequence[Leaf]:
@@ -113,7 +113,7 @@ class ValueTests:
 
     @property
     def scanned(self) -> int:
-        """How many patterns a value is scanned for."""
+        """How many patterns a value is looked up in, or scanned for."""
         return sum(tests.scanned for tests in self._scalar_tests.values())
 
     def compile(self, engine: PatternEngine) -> None:
@@ -173,9 +173,10 @@ class ValueTests:
                     self._interpreted.append((bit, leaf))
 
     def _tests_of(self, field: Field) -> _ScalarTests:
-        if field not in self._scalar_tests:
-            self._scalar_tests[field] = _ScalarTests(field)
-        return self._scalar_tests[field]
+        tests = self._scalar_tests.get(field)
+        if tests is None:
+            tests = self._scalar_tests[field] = _ScalarTests(field)
+        return tests
 
 
 def _is_there(field: Field, raw: object) -> bool:
@@ -231,7 +232,7 @@ class _ScalarTests:
                 self._add_wildcards(leaf.patterns, bit, fold=leaf.fold)
             case Regex():
                 for text in leaf.patterns:
-                    self._patterns.add(Pattern(PatternKind.REGEX, text, leaf.fold), bit)
+                    self._patterns.add_regex(text, bit, fold=leaf.fold)
             case Cidr():
                 test = compile_networks(leaf.networks)
                 self._others.append((bit, lambda value: test(text_of(value))))
@@ -297,7 +298,7 @@ class _ScalarTests:
     def _add_wildcards(self, patterns: Sequence[str], bit: int, *, fold: bool) -> None:
         known = self._folded_patterns if fold else self._patterns
         for text in patterns:
-            known.add(Pattern(PatternKind.WILDCARD, fold_case(text) if fold else text), bit)
+            known.add_wildcard(fold_case(text) if fold else text, bit)
 
 
 def _call_test(leaf: Comparison, call: Call, literal: Literal) -> Callable[[Scalar], bool]:
@@ -333,25 +334,34 @@ def _part_test(leaf: TextTest) -> Callable[[Scalar], bool]:
 
 
 class _Patterns:
-    """Patterns, with the leaves that each is part of."""
+    """Patterns, with the leaves that each is part of; those without a sign are looked up."""
 
     def __init__(self) -> None:
-        self._leaves: dict[Pattern, int] = {}
+        self._whole: dict[str, int] = {}
+        self._wildcards: dict[str, int] = {}
+        self._regexes: dict[tuple[str, bool], int] = {}
         self._masks: list[int] = []
         self._database: PatternDatabase | None = None
         self._refused: list[tuple[int, TextTester]] = []
 
     def __len__(self) -> int:
-        return len(self._leaves)
+        return len(self._whole) + len(self._wildcards) + len(self._regexes)
 
-    def add(self, pattern: Pattern, bit: int) -> None:
-        self._leaves[pattern] = self._leaves.get(pattern, 0) | bit
+    def add_wildcard(self, text: str, bit: int) -> None:
+        known = self._wildcards if "*" in text or "?" in text else self._whole
+        known[text] = known.get(text, 0) | bit
+
+    def add_regex(self, text: str, bit: int, *, fold: bool) -> None:
+        self._regexes[text, fold] = self._regexes.get((text, fold), 0) | bit
 
     def compile(self, engine: PatternEngine) -> None:
-        if not self._leaves:
+        if not (self._wildcards or self._regexes):
             return
-        patterns = tuple(self._leaves)
-        self._masks = list(self._leaves.values())
+        patterns = [
+            *[Pattern(PatternKind.WILDCARD, text) for text in self._wildcards],
+            *[Pattern(PatternKind.REGEX, text, fold) for text, fold in self._regexes],
+        ]
+        self._masks = [*self._wildcards.values(), *self._regexes.values()]
         compiled = engine.compile(patterns)
         self._database = compiled.database
         self._database.matches("")  # engines may put off work until then; no event should wait
@@ -361,9 +371,9 @@ class _Patterns:
         ]
 
     def leaves_of(self, text: str) -> int:
+        mask = self._whole.get(text, 0)
         if self._database is None:
-            return 0
-        mask = 0
+            return mask
         masks = self._masks
         for place in self._database.matches(text):
             mask |= masks[place]

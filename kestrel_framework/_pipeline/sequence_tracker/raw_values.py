@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
@@ -36,7 +37,7 @@ def is_plain(path: str) -> bool:
 
 def raw_values_of_documents(paths: Sequence[str]) -> ReadRaw:
     """Read plain paths from the documents of events."""
-    split = [split_path(path) for path in paths]
+    split = tuple([split_path(path) for path in paths])
 
     def read(event: StepEvent) -> object:
         values = [tuple(read_path(event.document, path, nulls=True)) for path in split]
@@ -55,7 +56,8 @@ def raw_values_of_documents(paths: Sequence[str]) -> ReadRaw:
     return read_quickly
 
 
-def _quick_reader(paths: Sequence[Sequence[str | int]]) -> Callable[[Document], object]:
+@functools.lru_cache(maxsize=256)  # many rules have the same join keys
+def _quick_reader(paths: tuple[tuple[str | int, ...], ...]) -> Callable[[Document], object]:
     """Return what reads paths, or raises AttributeError where the way is not one of objects."""
     known = {"unset": msgspec.UNSET, "empty": _EMPTY}
     values = []

@@ -100,15 +100,14 @@ class SequenceTracker:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
         self._waiting_room = WaitingRoom()
-        self._machines: dict[tuple[str, str], _Machine] = {}
-        by_rule: dict[int, _Machine] = {}
+        self._rules = rules.rules
+        self._machines: dict[int, _Machine] = {}
         for number, rule in enumerate(rules):
             machine = self._machine(number, rule, samples_per_key)
             if machine is not None:
-                self._machines[rule.rule_id, rule.semantic_hash] = machine
-                by_rule[number] = machine
-        self._idleness = Idleness(by_rule, targets)
-        self._routes = self._routes_to(by_rule, rules, targets, raw_values)
+                self._machines[number] = machine
+        self._idleness = Idleness(self._machines, targets)
+        self._routes = self._routes_to(targets, raw_values)
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
         """Take events, in order, and return what they complete, in the order of completion.
@@ -188,9 +187,10 @@ class SequenceTracker:
             ended = {EndReason(name): number for name, number in state.ended.items()}
         except ValueError as error:
             raise StateError(f"the snapshot of the sequences is damaged: {error}") from error
+        named = self._named_machines() if state.machines else {}
         for name, remembered in state.machines.items():
-            if name in self._machines:
-                self._machines[name].check(remembered)
+            if name in named:
+                named[name].check(remembered)
         self._waiting_room.clear()
         for machine in self._machines.values():
             machine.clear()
@@ -258,22 +258,16 @@ class SequenceTracker:
 
     # --- rules ----------------------------------------------------------------------
 
-    def _routes_to(
-        self,
-        machines: Mapping[int, _Machine],
-        rules: RuleSet,
-        targets: Sequence[Target],
-        raw_values: RawValues,
-    ) -> list[_Route | None]:
+    def _routes_to(self, targets: Sequence[Target], raw_values: RawValues) -> list[_Route | None]:
         """Return the route of each target."""
         readers: dict[tuple[JoinKey, ...], KeyReader] = {}
         routes: list[_Route | None] = []
         for target in targets:
-            machine = machines.get(target.rule)
+            machine = self._machines.get(target.rule)
             if machine is None:
                 routes.append(None)
                 continue
-            rule = rules.rules[target.rule]
+            rule = self._rules[target.rule]
             join_keys = _step(rule, target.step).keys
             reader = readers.get(join_keys)
             if reader is None:
@@ -301,15 +295,28 @@ class SequenceTracker:
         return None
 
     def _dump(self) -> dict[tuple[str, str], MachineState]:
-        return {name: machine.dump() for name, machine in self._machines.items() if machine.live}
+        return {
+            self._name(number): machine.dump()
+            for number, machine in self._machines.items()
+            if machine.live
+        }
 
     def _load(self, states: Mapping[tuple[str, str], MachineState]) -> None:
+        machines = self._named_machines() if states else {}
         for name, state in states.items():
-            machine = self._machines.get(name)
+            machine = machines.get(name)
             if machine is None:
                 self.statistics.ended[EndReason.RULE_CHANGED] += state.entries
             else:
                 machine.load(state)
+
+    def _named_machines(self) -> dict[tuple[str, str], _Machine]:
+        return {self._name(number): machine for number, machine in self._machines.items()}
+
+    def _name(self, number: int) -> tuple[str, str]:
+        """Return what a rule is called in a state: digests take time, so only there."""
+        rule = self._rules[number]
+        return rule.rule_id, rule.semantic_hash
 
 
 def _step(rule: Rule, number: int) -> Step:

@@ -1,0 +1,51 @@
+"""The pause of Python's collector: during a block, and never longer."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from kestrel_framework._collector_pause import collector_paused
+
+
+@pytest.fixture(autouse=True)
+def _collector_as_before() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.enable()
+    yield
+    if was_on:
+        gc.enable()
+    else:
+        gc.disable()
+
+
+def test_collections_rest_during_a_block() -> None:
+    with collector_paused():
+        assert not gc.isenabled()
+        with collector_paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_collections_go_on_after_an_error() -> None:
+    with pytest.raises(KeyError), collector_paused():
+        raise KeyError
+    assert gc.isenabled()
+
+
+def test_collections_that_are_off_stay_off() -> None:
+    gc.disable()
+    with collector_paused():
+        assert not gc.isenabled()
+    assert not gc.isenabled()
+
+
+def test_each_call_of_a_decorated_function_pauses_them() -> None:
+    @collector_paused()
+    def is_enabled() -> bool:
+        return gc.isenabled()
+
+    assert [is_enabled(), gc.isenabled(), is_enabled(), gc.isenabled()] == [False, True] * 2
