@@ -24,6 +24,11 @@ _NEVER = re.compile(r"(?!)")
 @example('a = [\n  "x", # c\n  "y",\n]\nb = ["]",\n]  \nc = """\\""""""\nd = 1\n')
 def test_simple_pairs_are_found_as_by_looking_closely(text: str) -> None:
     found = list(toml_text._find_places(text))
+    for path in {path for path, *_ in found}:
+        places = toml_text._find_places(text, toml_text._other_pairs(path[-1] if path else ""))
+        assert next(each for each in places if each[0] == path) == next(
+            each for each in found if each[0] == path
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toml_text, "_SIMPLE_PAIR", _NEVER)
         assert found == list(toml_text._find_places(text))

@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -94,7 +94,9 @@ class TomlText:
 
     def value_location(self, path: Path) -> SourceLocation:
         """Return where the content of a value begins; line 1 where it cannot be found."""
-        place = next((place for key, place, _ in _find_places(self.text) if key == path), None)
+        others = _other_pairs(path[-1])
+        places = _find_places(self.text, others)
+        place = next((place for key, place, _ in places if key == path), None)
         offset = 0 if place is None else self.offset + place.value
         return SourceLocation.in_text(self.path, self.whole, offset)
 
@@ -160,11 +162,25 @@ def _toml_error(error: ValueError, path: str, whole: str, start: int, text: str)
     return RuleError(f"this is not TOML: {problem[:1].lower()}{problem[1:]}", location)
 
 
-def _find_places(text: str) -> Iterator[tuple[Path, KeyPlace, int]]:
-    """Yield each key with its place, and how deep its value nests, in their order."""
+@cache
+def _other_pairs(key: str) -> re.Pattern[str]:
+    """Return what matches simple pairs, as many as there are, with other keys than this one."""
+    other = rf"(?!{re.escape(key)}[ \t=]){_SIMPLE_PAIR.pattern}"
+    return re.compile(rf"(?:{_BLANK.pattern}{other})*+")
+
+
+def _find_places(
+    text: str, skipped: re.Pattern[str] | None = None
+) -> Iterator[tuple[Path, KeyPlace, int]]:
+    """Yield each key with its place, and how deep its value nests, in their order.
+
+    Pairs that `skipped` matches are left out.
+    """
     table: Path = ()
     position = 0
     while position < len(text):
+        if skipped is not None:
+            position = _past(skipped, text, position)
         start = position = _past(_BLANK, text, position)
         if position >= len(text):
             break
