@@ -151,8 +151,8 @@ class _Sizes:
         """
         depth = nodes = 1
         if inner:
-            depth += max([self._depths[number] for number in inner])
-            nodes += sum([self._nodes[number] for number in inner])
+            depth += max(map(self._depths.__getitem__, inner))
+            nodes += sum(map(self._nodes.__getitem__, inner))
             if shape.is_node and depth > MAX_DEPTH:
                 raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
             if shape.is_node and nodes > MAX_NODES:
