@@ -126,7 +126,7 @@ class TooManyTokensError(Exception):
 class TableParser:
     """Parses texts that are right; has no state between them, and can be shared by threads.
 
-    Cost: some 2 µs a token.
+    Cost: some 3 µs a token.
 
     Args:
         table: What to do in which state.
@@ -165,8 +165,8 @@ class TableParser:
             if found is not None:
                 kind = found.lastgroup
                 assert kind is not None
-                word = found[kind]
                 start, position = found.span(kind)
+                word = text[start:position]
                 words = state.scanner.words.get(kind)
                 if words is not None:
                     kind = words.get(word, kind)
@@ -175,17 +175,13 @@ class TableParser:
             else:
                 return None
             while (reduction := state.reductions.get(kind)) is not None:
-                size = reduction.size
-                if size == 1:
-                    values[-1] = reduction.value(builder, starts[-1], [values[-1]])
-                    states.pop()
-                else:
-                    parts = values[-size:]
-                    del values[-size:], states[-size:], starts[1 - size :]
-                    values.append(reduction.value(builder, starts[-1], parts))
-                below, way = states[-1], (reduction.origin, kind)
-                state = below.after.get(way) or below.find_after(*way)
-                states.append(state)
+                origin, size, value, _ = reduction
+                parts = values[-size:]
+                if size > 1:
+                    del values[1 - size :], states[1 - size :], starts[1 - size :]
+                values[-1] = value(builder, starts[-1], parts)
+                below, way = states[-2], (origin, kind)
+                states[-1] = state = below.after.get(way) or below.find_after(*way)
                 if state is self._end and kind == END:
                     return cast(syntax.Query, values[-1])
             shifted = state.shifts.get(kind)
