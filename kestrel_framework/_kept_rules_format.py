@@ -68,22 +68,27 @@ class EncodedMapping(Mapping[str, object]):
         self._data = data
 
     def __getitem__(self, key: str) -> object:
-        return self._decoded()[key]
+        return self.decoded()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._decoded())
+        return iter(self.decoded())
 
     def __len__(self) -> int:
-        return len(self._decoded())
+        return len(self.decoded())
 
     def __repr__(self) -> str:
-        return repr(self._decoded())
+        return repr(self.decoded())
 
-    def _decoded(self) -> dict[str, object]:
+    def decoded(self) -> dict[str, object]:
+        """Return all of it: cheaper than to look at one thing after the other."""
         try:
             return _EXTRA.decode(self._data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return {}
+
+
+def _decoded(extra: Mapping[str, object]) -> dict[str, object]:
+    return extra.decoded() if isinstance(extra, EncodedMapping) else dict(extra)
 
 
 class _Place(msgspec.Struct, array_like=True, frozen=True):
@@ -195,7 +200,7 @@ def _written(document: KeptDocument) -> bytes | None:
 
 def _is_same(left: KeptDocument, right: KeptDocument) -> bool:
     return left == right and all(
-        dict(one.metadata.extra) == dict(other.metadata.extra)
+        _decoded(one.metadata.extra) == _decoded(other.metadata.extra)
         and [_told(warning) for warning in one.warnings]
         == [_told(warning) for warning in other.warnings]
         for one, other in zip(_rules_of(left), _rules_of(right), strict=True)
@@ -240,7 +245,7 @@ class _Writer:
 
     def _metadata(self, metadata: RuleMetadata) -> _Metadata:
         values = {name: getattr(metadata, name) for name in _Metadata.__struct_fields__}
-        values["extra"] = msgspec.msgpack.encode(dict(metadata.extra))
+        values["extra"] = msgspec.msgpack.encode(_decoded(metadata.extra))
         values["threat"] = tuple([self._technique(each) for each in metadata.threat])
         return _Metadata(**values)
 

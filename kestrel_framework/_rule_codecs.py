@@ -7,6 +7,7 @@ state for their attributes, so that none can be forgotten.
 from __future__ import annotations
 
 import enum
+import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
@@ -83,7 +84,8 @@ class Shape:
         kind: The class.
         is_node: Whether it is a value or predicate.
         names: Its attributes.
-        names_of_parts: Those that are parts, or have some in them.
+        values: Returns those of a part.
+        parts: The numbers of those that are parts, or have some in them.
         defaults: The defaults of the attributes.
         least: How many have none.
         writers: What writes the attributes.
@@ -96,7 +98,8 @@ class Shape:
     kind: type
     is_node: bool
     names: tuple[str, ...]
-    names_of_parts: tuple[str, ...]
+    values: Callable[[Any], tuple[object, ...]]
+    parts: tuple[int, ...]
     defaults: tuple[object, ...]
     least: int
     writers: tuple[_Write, ...]
@@ -289,9 +292,15 @@ _CHECKS: Final[Mapping[type, Callable[[Any], bool]]] = {
 }
 
 
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
+    get = operator.attrgetter(*names)
+    return get if len(names) > 1 else lambda part: (get(part),)
+
+
 def _shape_from(kind: type) -> Shape:
     hints = get_type_hints(kind)
     attributes = attrs.fields(kind)
+    names = tuple(attribute.name for attribute in attributes)
     codecs = [_codec(hints[attribute.name]) for attribute in attributes]
     fields = [
         (attribute.name, codec.raw, attribute.default)
@@ -302,8 +311,9 @@ def _shape_from(kind: type) -> Shape:
     return Shape(
         kind,
         kind in _NODES,
-        tuple(attribute.name for attribute in attributes),
-        tuple(a.name for a, codec in zip(attributes, codecs, strict=True) if codec.has_parts),
+        names,
+        _getter(names),
+        tuple(number for number, codec in enumerate(codecs) if codec.has_parts),
         tuple(attribute.default for attribute in attributes),
         sum(attribute.default is attrs.NOTHING for attribute in attributes),
         tuple(codec.write for codec in codecs),
@@ -340,15 +350,11 @@ def shape_of(part: object) -> Shape:
     return shape
 
 
-def parts_in(part: object) -> list[object]:
-    """Return the parts directly inside a part.
-
-    Raises:
-        WrongError: it is no part of a rule.
-    """
+def parts_in(shape: Shape, values: Sequence[object]) -> list[object]:
+    """Return the parts directly inside a part that has these values of its attributes."""
     found: list[object] = []
-    for name in shape_of(part).names_of_parts:
-        value = getattr(part, name)
+    for number in shape.parts:
+        value = values[number]
         if type(value) is tuple:
             found += [each for each in value if type(each) is not int]
         elif value is not None:

@@ -15,7 +15,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 import attrs
 
@@ -26,6 +26,8 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_ARCHIVE_BYTES: Final = 512 * 1024 * 1024
 MAX_ARCHIVE_MEMBERS: Final = 100_000
 MAX_FOLDER_FILES: Final = 1_000_000
+_MORE_BYTES: Final = 64 * 1024
+"""How much is read at a time of a file that has more than it said."""
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
 
 _BROKEN_ARCHIVE: Final = (
@@ -236,7 +238,7 @@ class _Archive:
     def _read(self) -> bytes:
         try:
             with self._path.open("rb") as file:
-                content = _read_at_most(file, MAX_ARCHIVE_BYTES + 1)
+                content = _read_at_most(file.fileno(), MAX_ARCHIVE_BYTES + 1)
         except OSError as error:
             self._refuse_whole(error)
             return b""
@@ -338,10 +340,12 @@ def _read_file(path: str) -> RuleFile:
     try:
         # Opening a pipe or a device could wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _problem(path, "is no plain file")
-            content = _read_at_most(file, MAX_FILE_BYTES + 1)
+            content = _read_at_most(descriptor, MAX_FILE_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         raise _problem(path, f"cannot be read: {_reason(error)}") from error
     if len(content) > MAX_FILE_BYTES:
@@ -349,13 +353,18 @@ def _read_file(path: str) -> RuleFile:
     return RuleFile(path, content)
 
 
-def _read_at_most(file: BinaryIO, limit: int) -> bytes:
-    """Return the content up to a limit, without asking for memory that is not needed."""
-    size = os.fstat(file.fileno()).st_size
-    content = file.read(min(size + 1, limit))
-    if len(content) > size:  # it grows, or does not know its size
-        content += file.read(limit - len(content))
-    return content
+def _read_at_most(descriptor: int, limit: int) -> bytes:
+    """Return the content up to a limit, without asking for memory that is not needed.
+
+    Without a file object, which takes as long as reading the file of a rule.
+    """
+    wanted = min(os.fstat(descriptor).st_size + 1, limit)
+    parts: list[bytes] = []
+    while limit > 0 and (part := os.read(descriptor, wanted)):
+        parts.append(part)
+        limit -= len(part)
+        wanted = min(limit, _MORE_BYTES)
+    return b"".join(parts)
 
 
 def _sort_key(name: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def private_cache_folder(name: str) -> Path | None:
     vanish at any time, and be damaged; never unpickle it.
 
     Args:
-        name: The name of the folder: that of the package whose it is, such as `kestrel-eql`.
+        name: The name of the folder: that of the package whose it is, such as `kestrel-framework`.
     """
     if not hasattr(os, "getuid"):
         return None

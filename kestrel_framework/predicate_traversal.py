@@ -159,17 +159,26 @@ _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
 
 def size(node: Node) -> int:
     """Return how many nodes the tree has."""
-    return sum(1 for _ in walk(node))
+    return sum(map(len, _levels(node)))
 
 
 def depth(node: Node) -> int:
     """Return how deep the tree nests; a leaf without operands is 1."""
-    deepest = 0
+    return sum(1 for _ in _levels(node))
+
+
+def _levels(node: Node) -> Iterator[Sequence[Node]]:
+    """Yield the node, then all nodes directly under it, then those under them, and so on."""
+    readers = _CHILDREN
     level: Sequence[Node] = (node,)
     while level:
-        deepest += 1
-        level = [child for parent in level for child in children(parent)]
-    return deepest
+        yield level
+        level = [
+            child
+            for parent in level
+            if (read := readers.get(type(parent))) is not None
+            for child in read(parent)
+        ]
 
 
 def fields_of(node: Node) -> frozenset[str]:

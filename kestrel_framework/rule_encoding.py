@@ -151,8 +151,8 @@ class _Sizes:
         """
         depth = nodes = 1
         if inner:
-            depth += max([self._depths[number] for number in inner])
-            nodes += sum([self._nodes[number] for number in inner])
+            depth += max(map(self._depths.__getitem__, inner))
+            nodes += sum(map(self._nodes.__getitem__, inner))
             if shape.is_node and depth > MAX_DEPTH:
                 raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
             if shape.is_node and nodes > MAX_NODES:
@@ -190,19 +190,21 @@ class _Writer:
         if number is None:
             if level > _MOST_LEVELS:
                 raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
+            shape = shape_of(part)
+            values = shape.values(part)
             inner = []
-            for each in reversed(parts_in(part)):
+            for each in reversed(parts_in(shape, values)):
                 inner.append(self._number(each, level + 1))  # noqa: PERF401 - one frame a level
-            number = self._numbers[id(part)] = self._add(part, inner)
+            number = self._numbers[id(part)] = self._add(shape, values, inner)
         return number
 
-    def _add(self, part: object, inner: Sequence[int]) -> int:
-        shape = shape_of(part)
-        values = [getattr(part, name) for name in shape.names]
-        while len(values) > shape.least and shape.is_default(len(values) - 1, values[-1]):
-            values.pop()
+    def _add(self, shape: Shape, values: Sequence[object], inner: Sequence[int]) -> int:
+        written = len(values)
+        while written > shape.least and shape.is_default(written - 1, values[written - 1]):
+            written -= 1
         numbers = self._numbers
-        raws = [write(value, numbers) for write, value in zip(shape.writers, values, strict=False)]
+        pairs = zip(shape.writers, values[:written], strict=False)
+        raws = [write(value, numbers) for write, value in pairs]
         record = _RECORD.encode([shape.kind.__name__, *raws])
         number = self._records.get(record)
         if number is None:

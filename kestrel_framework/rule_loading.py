@@ -13,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from kestrel_framework._collector_pause import collector_paused
 from kestrel_framework._kept_rules import KeptPack, KeptRules, fingerprint_of
 from kestrel_framework._kept_rules_format import KeptFile
 from kestrel_framework._rule_files import ARCHIVE_SUFFIXES, FoundFile, RuleTree, rule_tree
@@ -107,9 +108,10 @@ def load_rules(
     Raises:
         ConfigurationError: two compilers are for the same language.
     """
-    files = list(
-        read_packs(paths, compilers=compilers, schema=schema, strict=strict, runtimes=runtimes)
-    )
+    with collector_paused():
+        files = list(
+            read_packs(paths, compilers=compilers, schema=schema, strict=strict, runtimes=runtimes)
+        )
     rules: dict[str, Rule] = {}
     for file in files:
         for rule in file.rules:

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from lark.exceptions import UnexpectedInput
 
 from kestrel_eql import syntax
+from kestrel_eql.lark_parser import lark_parser
 from kestrel_eql.parser import MAX_CHARACTERS, MAX_TOKENS, parse
-from kestrel_eql.parser_table import load_parser
+from kestrel_eql.parser_table import read_table
 from kestrel_eql.table_parser import TableParser, TooManyTokensError
 from kestrel_eql.tree_builder import TreeBuilder
 from kestrel_framework.errors import RuleError
 
-LARK = load_parser()
-PARSER = TableParser(LARK)
+LARK = lark_parser()
+PARSER = TableParser(read_table())
 SECONDS = 10.0
 
 _WORDS = (

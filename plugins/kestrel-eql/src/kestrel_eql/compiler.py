@@ -6,11 +6,8 @@ from an earlier start need none of it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 import attrs
@@ -134,7 +131,5 @@ def _compiled(
 
 @cache
 def _origin() -> str:
-    """Return what stands for this compiler as it runs: its source, and the parser's version."""
-    lark = find_spec("lark")  # not imported: rules that are kept need no parser
-    version = Path(lark.origin).read_bytes() if lark and lark.origin else b""
-    return source_digest("kestrel_eql", (".py", ".lark")) + hashlib.sha256(version).hexdigest()
+    """Return what stands for this compiler as it runs: its source, with the parser's table."""
+    return source_digest("kestrel_eql", (".py", ".json"))

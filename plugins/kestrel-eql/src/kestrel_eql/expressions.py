@@ -171,7 +171,7 @@ class ExpressionLowering:
         holds = tree.all_of((tree.negation(unknown), tree.negation(fails)))
         choice = self.names.text_choice(node)
         if choice is None:
-            return Truths(holds, fails, unknown)
+            return Truths.of(holds, fails, unknown)
         above, text = choice
         chosen = tree.Comparison(ComparisonOperator.EQUAL, above, tree.Literal(text))
         other = tree.all_of((kind_test(above, "text"), tree.negation(chosen)))

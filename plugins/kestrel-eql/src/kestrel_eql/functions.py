@@ -303,7 +303,7 @@ def _safe(lowering: ExpressionLowering, node: syntax.Call) -> Meaning:
     """Nothing fails here: what cannot be computed is null anyway."""
     value = lowering.value(node.arguments[0])
     if isinstance(value, tree.Truth):
-        return Truths(value.holds, value.fails, null_test(value))
+        return Truths.of(value.holds, value.fails, null_test(value))
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -34,6 +34,9 @@ _LINEAGE_FIELDS: Final = {
 }
 _USUAL_STEP: Final = re.compile(r"event[0-9]+")
 _POSITION: Final = re.compile(r"\[[0-9]+\]")
+
+
+_FieldT = TypeVar("_FieldT", tree.Field, tree.StepField, tree.Element)
 
 
 class Refused(Exception):  # noqa: N818 - not an error for anybody: the problem is already told
@@ -90,6 +93,7 @@ class Names:
         self._scope = _Scope()
         self._extra: frozenset[str] = frozenset()
         self._suggestions = 0
+        self._known: dict[tuple[tuple[str | int, ...], bool], tree.Field] = {}
 
     @property
     def in_pipes(self) -> bool:
@@ -153,9 +157,10 @@ class Names:
         if isinstance(first, str) and first in scope.bindings:
             return self._element(scope.bindings[first], rest, node)
         if isinstance(first, str) and first in scope.steps and rest:
-            self._check(rest, node)
-            plain = tree.step_field(scope.steps[first], _without_positions(rest), self._schema)
-            return attrs.evolve(plain, path=self._path(rest, plain.path, node))
+            path = _without_positions(rest)
+            self._check(rest, path, node)
+            plain = tree.step_field(scope.steps[first], path, self._schema)
+            return self._placed(plain, rest, path, node)
         if scope.results and first == "events" and rest and isinstance(rest[0], int):
             return self._result_field(rest[0], rest[1:], node)
         if first in scope.hidden and not self._is_known(node.parts):
@@ -167,10 +172,16 @@ class Names:
 
         With `elements`, each element of a list counts, whatever the dialect.
         """
-        self._check(node.parts, node)
-        whole = self._settings.endgame and not elements
-        plain = tree.field(_without_positions(node.parts), self._schema, whole=whole)
-        return attrs.evolve(plain, path=self._path(node.parts, plain.path, node))
+        found = self._known.get((node.parts, elements))
+        if found is None:
+            path = _without_positions(node.parts)
+            self._check(node.parts, path, node)
+            whole = self._settings.endgame and not elements
+            plain = tree.field(path, self._schema, whole=whole)
+            found = self._placed(plain, node.parts, path, node)
+            if path in self._schema.fields:  # else each place is told of
+                self._known[node.parts, elements] = found
+        return found
 
     def never_exists(self, node: syntax.Field) -> bool:
         """Say whether a field is optional and no event can have it, since the schema is strict."""
@@ -273,9 +284,9 @@ class Names:
     def _element(
         self, binding: _Binding, parts: Sequence[str | int], node: syntax.Expression
     ) -> tree.Element:
-        plain = _without_positions(parts)
-        found = tree.element(binding.variable, plain, binding.array, self._schema)
-        return attrs.evolve(found, path=self._path(parts, plain, node))
+        path = _without_positions(parts)
+        plain = tree.element(binding.variable, path, binding.array, self._schema)
+        return self._placed(plain, parts, path, node)
 
     def _result_field(
         self, index: int, parts: Sequence[str | int], node: syntax.Field
@@ -284,22 +295,27 @@ class Names:
             raise self.refuse(f"a result has {self._scope.results} events, counted from 0", node)
         if not parts:
             raise self.refuse("an event is no value: name one of its fields", node)
-        plain = tree.step_field(index, _without_positions(parts), self._schema)
-        return attrs.evolve(plain, path=self._path(parts, plain.path, node))
+        path = _without_positions(parts)
+        plain = tree.step_field(index, path, self._schema)
+        return self._placed(plain, parts, path, node)
 
-    def _path(self, parts: Sequence[str | int], target: str, node: syntax.Expression) -> str:
-        """Return the path with its positions; `target` is what it stands for without them."""
-        for part in parts:
-            if isinstance(part, str) and _POSITION.search(part):
-                raise self.refuse(f"a name with `[0]` in it cannot be read: `{part}`", node)
-        names = [part for part in parts if isinstance(part, str)]
-        if target == syntax.dotted(names):
-            return syntax.dotted(parts)
-        positions = parts[len(names) :]
-        if any(isinstance(part, str) for part in positions):
-            problem = f"`{syntax.dotted(names)}` is another name for `{target}`: write that one"
+    def _placed(
+        self, plain: _FieldT, parts: Sequence[str | int], path: str, node: syntax.Expression
+    ) -> _FieldT:
+        """Return a field with the positions that `parts` have, and `path` and `plain` do not."""
+        if "[" in path:
+            for part in parts:
+                if isinstance(part, str) and _POSITION.search(part):
+                    raise self.refuse(f"a name with `[0]` in it cannot be read: `{part}`", node)
+        if all(isinstance(part, str) for part in parts):
+            return plain
+        if plain.path == path:
+            return attrs.evolve(plain, path=syntax.dotted(parts))
+        names = sum(isinstance(part, str) for part in parts)
+        if any(isinstance(part, str) for part in parts[names:]):
+            problem = f"`{path}` is another name for `{plain.path}`: write that one"
             raise self.refuse(f"{problem} to read a position inside it", node)
-        return target + syntax.dotted(positions)
+        return attrs.evolve(plain, path=plain.path + syntax.dotted(parts[names:]))
 
     # --- what is known ---
 
@@ -316,9 +332,8 @@ class Names:
         )
         return self.refuse(problem, node)
 
-    def _check(self, parts: Sequence[str | int], node: syntax.Field) -> None:
+    def _check(self, parts: Sequence[str | int], path: str, node: syntax.Field) -> None:
         schema = self._schema
-        path = _without_positions(parts)
         if path in schema.fields or node.optional or path in self._extra:
             return
         above = schema.field(_without_positions(parts[:-1]))

@@ -59,12 +59,13 @@ def remark_on_choices(
     choices: Sequence[syntax.Expression], problems: Problems, *, fold: bool
 ) -> None:
     """Warn of choices or patterns that stand in a list twice."""
-    seen: set[object] = set()
-    for choice in choices:
-        if not isinstance(choice, syntax.Literal):
-            continue
-        value = choice.value
-        key = fold_case(value) if fold and isinstance(value, str) else value
+    known = [choice for choice in choices if isinstance(choice, syntax.Literal)]
+    values = [choice.value for choice in known]
+    keys = [fold_case(v) if fold and isinstance(v, str) else v for v in values]
+    if len(set(keys)) == len(keys):
+        return
+    seen: set[tuple[type, object]] = set()
+    for choice, value, key in zip(known, values, keys, strict=True):
         if (type(value), key) in seen:
             shown = f'"{value}"' if isinstance(value, str) else f"`{_written(choice)}`"
             problems.warn(f"{shown} stands in this list twice; leave one out", choice.position)
@@ -74,10 +75,10 @@ def remark_on_choices(
 def remark_on_percent_signs(patterns: Sequence[syntax.Expression], problems: Problems) -> None:
     """Warn of patterns with the wildcard of SQL, such as `"%text%"`."""
     for pattern in patterns:
-        match pattern:
-            case syntax.Literal(value=str() as text) if _SQL_PATTERN.fullmatch(text):
-                problem = "`%` in a pattern stands for itself; any text is `*`"
-                problems.warn(problem, pattern.position)
+        text = pattern.value if isinstance(pattern, syntax.Literal) else None
+        if isinstance(text, str) and "%" in text and _SQL_PATTERN.fullmatch(text):
+            problem = "`%` in a pattern stands for itself; any text is `*`"
+            problems.warn(problem, pattern.position)
 
 
 def remark_on_constants(node: syntax.Comparison, problems: Problems) -> None:

@@ -6,8 +6,8 @@ and takes no part in equality.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -25,6 +25,9 @@ class Literal:
 
     value: str | int | float | bool | None = attrs.field(eq=lambda value: (type(value), value))
     position: int = _position()
+
+    def __hash__(self) -> int:  # attrs' own takes four times as long
+        return hash(self.value)
 
 
 @attrs.frozen
@@ -50,7 +53,7 @@ class Variable:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Call:
     """A function by the name it was written with; `fold` for a `~` after the name."""
 
@@ -82,7 +85,7 @@ class Arithmetic:
 # --- conditions -----------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Comparison:
     """`operator` is one of `== != < <= > >=`, or `=` as it was written."""
 
@@ -92,7 +95,7 @@ class Comparison:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Membership:
     """`value in (...)`, `not in`, `in~`."""
 
@@ -103,7 +106,7 @@ class Membership:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Match:
     """`value : ...`, and likewise `like`, `like~`, `regex`, `regex~`: the operator as written."""
 
@@ -122,7 +125,7 @@ class Lineage:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Not:
     """`not term`."""
 
@@ -130,7 +133,7 @@ class Not:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class And:
     """Two terms or more, without `And`s among them that no bracket asked for."""
 
@@ -138,7 +141,7 @@ class And:
     position: int = _position()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Or:
     """Two terms or more, as in `And`."""
 
@@ -252,25 +255,27 @@ def dotted(parts: Sequence[str | int]) -> str:
 
 def children(expression: Expression) -> tuple[Expression, ...]:
     """Return the expressions directly under one, in order."""
-    match expression:
-        case Call():
-            return expression.arguments
-        case Sign():
-            return (expression.operand,)
-        case Arithmetic() | Comparison():
-            return (expression.left, expression.right)
-        case Membership():
-            return (expression.value, *expression.choices)
-        case Match():
-            return (expression.value, *expression.patterns)
-        case Lineage():
-            return (expression.query.condition,)
-        case Not():
-            return (expression.term,)
-        case And() | Or():
-            return expression.terms
-        case _:
-            return ()
+    read = _CHILDREN.get(type(expression))
+    return () if read is None else read(expression)
+
+
+def _sides(node: Arithmetic | Comparison) -> tuple[Expression, ...]:
+    return (node.left, node.right)
+
+
+# A table, since whole packs of rules are looked through.
+_CHILDREN: Final[Mapping[type, Callable[[Any], tuple[Expression, ...]]]] = {
+    Call: lambda node: node.arguments,
+    Sign: lambda node: (node.operand,),
+    Arithmetic: _sides,
+    Comparison: _sides,
+    Membership: lambda node: (node.value, *node.choices),
+    Match: lambda node: (node.value, *node.patterns),
+    Lineage: lambda node: (node.query.condition,),
+    Not: lambda node: (node.term,),
+    And: lambda node: node.terms,
+    Or: lambda node: node.terms,
+}
 
 
 def expressions_of(query: Query) -> Iterator[Expression]:
@@ -295,7 +300,12 @@ def too_deep(expression: Expression, limit: int) -> Expression | None:
     """
     level: Sequence[Expression] = (expression,)
     for _ in range(limit):
-        level = [child for parent in level for child in children(parent)]
+        level = [
+            child
+            for parent in level
+            if (read := _CHILDREN.get(type(parent))) is not None
+            for child in read(parent)
+        ]
         if not level:
             return None
     return level[0]

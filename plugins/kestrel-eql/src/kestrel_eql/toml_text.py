@@ -7,10 +7,11 @@ asks where they are; it only looks, and never decides what a value is.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -26,10 +27,12 @@ _MAX_DEPTH: Final = 32
 
 Path: TypeAlias = tuple[str, ...]
 
+_LONG_TEXT: Final = (
+    r'"""(?:[^"\\]++|\\(?s:.)|"(?!""))*+(?:"{3,5}|\\?\Z)'
+    r"|'''(?:[^']++|'(?!''))*+(?:'{3,5}|\Z)"
+)
 _OPAQUE: Final = re.compile(
-    r'"""(?:\\(?s:.)|(?!""")[^\\])*+(?:"{3,5}|\\?\Z)'
-    r"|'''(?:(?!''')(?s:.))*+(?:'{3,5}|\Z)"
-    r'|"(?:\\.|[^"\\\n])*+"?'
+    rf'{_LONG_TEXT}|"(?:[^"\\\n]++|\\.)*+"?'
     r"|'[^'\n]*+'?"
     r"|#[^\n]*+"
 )
@@ -37,15 +40,18 @@ _OPAQUE: Final = re.compile(
 its end again from each quote inside it would take quadratic time."""
 _TOKEN: Final = re.compile(rf"{_OPAQUE.pattern}|[\[\]{{}}=\n]|[^\s\[\]{{}}=\"'#]+")
 _LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_KEY_PARTS}}}")
-_BLANK: Final = re.compile(r"(?:\s|#[^\n]*+)*+")
+_BLANK: Final = re.compile(r"(?:\s++|#[^\n]*+)*+")
 _BARE_KEY: Final = re.compile(r"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+")
+_TEXT: Final = r'"(?!"")(?:[^"\\\n]++|\\.)*+"'
 _SIMPLE_PAIR: Final = re.compile(
-    r'([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+("(?!"")(?:\\.|[^"\\\n])*+"|[0-9.]++|true|false)[ \t]*+(?=\n)'
+    rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+"
+    rf"({_LONG_TEXT}|{_TEXT}|[0-9.]++|true|false|\[(?:[\s,]++|{_TEXT})*+\])[ \t]*+(?=\n)"
 )
-"""What most lines are: a bare key, and a value that ends with the line."""
+"""What most lines are: a bare key, and a value that ends with its line. A list is one of texts."""
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _SPACES: Final = re.compile(r"[ \t]*+")
 _PART: Final = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
+_count_dots: Final = operator.methodcaller("count", ".")
 _WHERE: Final = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
 
@@ -88,7 +94,9 @@ class TomlText:
 
     def value_location(self, path: Path) -> SourceLocation:
         """Return where the content of a value begins; line 1 where it cannot be found."""
-        place = next((place for key, place, _ in _find_places(self.text) if key == path), None)
+        others = _other_pairs(path[-1])
+        places = _find_places(self.text, others)
+        place = next((place for key, place, _ in places if key == path), None)
         offset = 0 if place is None else self.offset + place.value
         return SourceLocation.in_text(self.path, self.whole, offset)
 
@@ -154,11 +162,25 @@ def _toml_error(error: ValueError, path: str, whole: str, start: int, text: str)
     return RuleError(f"this is not TOML: {problem[:1].lower()}{problem[1:]}", location)
 
 
-def _find_places(text: str) -> Iterator[tuple[Path, KeyPlace, int]]:
-    """Yield each key with its place, and how deep its value nests, in their order."""
+@cache
+def _other_pairs(key: str) -> re.Pattern[str]:
+    """Return what matches simple pairs, as many as there are, with other keys than this one."""
+    other = rf"(?!{re.escape(key)}[ \t=]){_SIMPLE_PAIR.pattern}"
+    return re.compile(rf"(?:{_BLANK.pattern}{other})*+")
+
+
+def _find_places(
+    text: str, skipped: re.Pattern[str] | None = None
+) -> Iterator[tuple[Path, KeyPlace, int]]:
+    """Yield each key with its place, and how deep its value nests, in their order.
+
+    Pairs that `skipped` matches are left out.
+    """
     table: Path = ()
     position = 0
     while position < len(text):
+        if skipped is not None:
+            position = _past(skipped, text, position)
         start = position = _past(_BLANK, text, position)
         if position >= len(text):
             break
@@ -171,8 +193,9 @@ def _find_places(text: str) -> Iterator[tuple[Path, KeyPlace, int]]:
             continue
         simple = _SIMPLE_PAIR.match(text, position)
         if simple is not None:
-            position = simple.end()
-            yield (*table, simple[1]), KeyPlace(start, _content_start(text, simple.start(2))), 0
+            position, value = simple.end(), simple.start(2)
+            place = KeyPlace(start, _content_start(text, value))
+            yield (*table, simple[1]), place, int(text[value] == "[")
             continue
         bare = _BARE_KEY.match(text, position)
         if bare is not None:
@@ -189,6 +212,8 @@ def _find_places(text: str) -> Iterator[tuple[Path, KeyPlace, int]]:
 
 def _find_deep_value(text: str) -> int | None:
     """Return where the key of a value is that nests too deeply, if there is one."""
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return None
     depth = 0
     for bracket in _BRACKET.findall(_OPAQUE.sub("", text)):
         depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
@@ -200,7 +225,7 @@ def _find_deep_value(text: str) -> int | None:
 
 def _find_long_key(text: str) -> int | None:
     """Return where a key with very many dots is: `tomli` takes quadratic time for one."""
-    if all(line.count(".") < _MAX_KEY_PARTS for line in text.split("\n")):
+    if max(map(_count_dots, text.split("\n"))) < _MAX_KEY_PARTS:
         return None
     bare = _OPAQUE.sub(lambda found: "_" * len(found[0]), text)
     found = _LONG_KEY.search(bare)

@@ -30,6 +30,7 @@ _ESCAPES: Final = {
 }  # fmt: skip
 _ESCAPE: Final = re.compile(r"\\(?:u\{([0-9A-Fa-f]{2,8})\}|(.))", re.DOTALL)
 _NAME_PART: Final = re.compile(r"`(?:[^`\r\n]|``)+`|[A-Za-z0-9_@]+|\[[0-9]+\]")
+_CONSTANTS: Final = {"TRUE": True, "FALSE": False, "NULL": None}
 _LINEAGE: Final = ("descendant", "child", "event")
 
 Report: TypeAlias = Callable[[str, int], None]
@@ -253,21 +254,18 @@ class TreeBuilder:
 
     def literal(self, start: int, parts: list[Token]) -> Expression:
         (token,) = parts
-        value: str | int | float | bool | None
-        match token.type:
-            case "STRING" | "RAW_STRING":
-                value = self._text(token)
-            case "TRUE" | "FALSE":
-                value = token.type == "TRUE"
-            case "NULL":
-                value = None
-            case _:
-                value = self._number(token)
-        return syntax.Literal(value, position=start)
+        kind = token.type
+        if kind in ("STRING", "RAW_STRING"):
+            return syntax.Literal(self._text(token), position=start)
+        if kind in _CONSTANTS:
+            return syntax.Literal(_CONSTANTS[kind], position=start)
+        return syntax.Literal(self._number(token), position=start)
 
     # --- tokens ---
 
     def _path(self, token: Token) -> tuple[str | int, ...]:
+        if token.text.replace(".", "_").isidentifier():
+            return tuple(token.text.split("."))
         parts: list[str | int] = []
         for text in _NAME_PART.findall(token.text):
             if text.startswith("`"):
@@ -306,6 +304,8 @@ class TreeBuilder:
             return text[2:-1].replace(f"\\{quote}", quote)
         if token.type == "RAW_STRING":
             return text[3:-3]
+        if "\\" not in text:
+            return text[1:-1]
         return _ESCAPE.sub(lambda escape: self._escaped(escape, token.position + 1), text[1:-1])
 
     def _escaped(self, escape: re.Match[str], start: int) -> str:

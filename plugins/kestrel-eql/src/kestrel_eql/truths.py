@@ -5,7 +5,8 @@ A condition of EQL can be true, false, or null; each of them is a predicate of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -23,48 +24,69 @@ from kestrel_framework.predicate import (
 )
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Truths:
     """When a condition is true (`holds`), false (`fails`), and null (`unknown`).
 
-    For every event exactly one of the three holds.
+    For every event exactly one of the three holds. The other two are made when somebody asks:
+    where conditions have two truths, nobody does.
     """
 
     holds: Predicate
-    fails: Predicate
-    unknown: Predicate
+    _others: Callable[[], tuple[Predicate, Predicate]]
+
+    @property
+    def fails(self) -> Predicate:
+        return self._fails_and_unknown[0]
+
+    @property
+    def unknown(self) -> Predicate:
+        return self._fails_and_unknown[1]
+
+    @cached_property
+    def _fails_and_unknown(self) -> tuple[Predicate, Predicate]:
+        return self._others()
 
     @classmethod
-    def leaf(cls, holds: Predicate, operands: Iterable[Value]) -> Truths:
+    def of(cls, holds: Predicate, fails: Predicate, unknown: Predicate) -> Truths:
+        """Return what is true, false and null then."""
+        return cls(holds, lambda: (fails, unknown))
+
+    @classmethod
+    def leaf(cls, holds: Predicate, operands: Sequence[Value]) -> Truths:
         """Return a test that is null where one of its operands is."""
-        unknown = any_of(null_test(operand) for operand in operands)
-        return cls(holds, all_of((negation(holds), negation(unknown))), unknown)
+
+        def others() -> tuple[Predicate, Predicate]:
+            unknown = any_of(null_test(operand) for operand in operands)
+            return all_of((negation(holds), negation(unknown))), unknown
+
+        return cls(holds, others)
 
     @classmethod
     def among(cls, holds: Predicate, candidates: Predicate) -> Truths:
         """Return a test that is null except where `candidates` holds."""
         fails = all_of((candidates, negation(holds)))
-        return cls(holds, fails, negation(any_of((holds, fails))))
+        return cls.of(holds, fails, negation(any_of((holds, fails))))
 
     @classmethod
     def certain(cls, holds: Predicate) -> Truths:
         """Return a test that is never null."""
-        return cls(holds, negation(holds), NEVER)
+        return cls.of(holds, negation(holds), NEVER)
 
     @property
     def negated(self) -> Truths:
-        return Truths(self.fails, self.holds, self.unknown)
+        return Truths.of(self.fails, self.holds, self.unknown)
 
     @property
     def nullity(self) -> Truths:
         """Whether the condition is null: itself never null."""
-        return Truths(self.unknown, any_of((self.holds, self.fails)), NEVER)
+        return Truths.of(self.unknown, any_of((self.holds, self.fails)), NEVER)
 
     def as_value(self) -> Truth:
         return Truth(self.holds, self.fails)
 
 
-NOTHING: Truths = Truths(NEVER, NEVER, ALWAYS)
+NOTHING: Truths = Truths.of(NEVER, NEVER, ALWAYS)
 """Null, whatever the event."""
 
 
@@ -88,4 +110,4 @@ def null_test(value: Value) -> Predicate:
 
 
 def _joined(holds: Predicate, fails: Predicate) -> Truths:
-    return Truths(holds, fails, all_of((negation(holds), negation(fails))))
+    return Truths.of(holds, fails, all_of((negation(holds), negation(fails))))
