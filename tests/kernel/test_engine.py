@@ -304,8 +304,13 @@ def test_an_interrupt_closes_everything() -> None:
 
     source, output = Interrupting(), RecordingOutput()
     engine = build(Parts({"audit": source}, {"siem": output}))
-    with pytest.raises(KeyboardInterrupt):
-        engine.run()
+    # A shell has what it starts in the background ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (source.closed, output.closed) == (1, 1)
 
 

@@ -14,13 +14,16 @@ from kestrel_framework._pipeline import event_scanner
 
 NAME = "kestrel_framework._pipeline.event_scanner._native"
 SOURCE = Path(event_scanner.__file__).with_name("scanner.c")
-TESTS = Path(__file__).with_name("test_event_scanner.py")
+TESTS = [
+    str(Path(__file__).with_name(name))
+    for name in ("test_event_scanner.py", "test_native_scanner.py")
+]
 
 RUN = """
 import importlib.machinery, importlib.util, sys
 import pytest
 
-name, library, tests = sys.argv[1:]
+name, library, *tests = sys.argv[1:]
 
 class Finder:
     @staticmethod
@@ -30,7 +33,7 @@ class Finder:
             return importlib.util.spec_from_file_location(name, library, loader=loader)
 
 sys.meta_path.insert(0, Finder)
-result = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", tests])
+result = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])
 assert sys.modules[name].__file__ == library
 sys.exit(result)
 """
@@ -68,7 +71,7 @@ def test_no_wrong_access(tmp_path: Path) -> None:
         "PYTHONMALLOC": "malloc",
     }
     outcome = subprocess.run(
-        [sys.executable, "-c", RUN, NAME, str(library), str(TESTS)],
+        [sys.executable, "-c", RUN, NAME, str(library), *TESTS],
         env=environment,
         cwd=Path(__file__).parents[2],
         text=True,

@@ -71,8 +71,10 @@ def in_time(work: Callable[[], _ValueT]) -> _ValueT:
         if taken <= allowed:
             return result()
         gc.freeze()  # what other tests have left is not looked through for garbage
-        taken, result = _timed(work)
-        gc.unfreeze()
+        try:
+            taken, result = _timed(work)
+        finally:
+            gc.unfreeze()
     if taken > allowed:
         raise TooSlowError(f"took {taken:.2f} s")
     return result()
