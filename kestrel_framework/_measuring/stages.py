@@ -142,6 +142,8 @@ def profile_stages(
     fresh = _Stages(rules, schema, settings, engine)
     first = _one_pass(stages, fresh, detector, batches)
     del fresh
+    gc.collect()
+    gc.freeze()  # or the rounds would free it, and look through what the first pass has left
     after_first = stages.matcher.statistics
     slow_events = stages.matcher.slow_events
     warm = [_one_pass(stages, stages, detector, batches) for _ in range(rounds)]
