@@ -151,6 +151,25 @@ def test_residuals_are_tested() -> None:
         assert (12 in targets_in(pair.agree(event(p={"name": "a"}, n=n, m=m)))) == (n < m)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a" * 70_000,
+        "é" * 40_000,
+        ".".join("abcdefgh" * 4),
+        ".".join("abcdefgh" * 5),
+    ],
+    ids=["long", "wide", "deep", "too deep"],
+)
+def test_any_path(path: str) -> None:
+    pair = Pair(lambda: matcher_of([equal(path, 1), equal("n", 1)], wanted=()))
+    document: Any = 1
+    for part in reversed(path.split(".")):
+        document = {part: document}
+    for _ in range(2):
+        assert 0 in targets_in(pair.agree(event(**document)))
+
+
 def targets_in(found: MatchedBatch) -> set[int]:
     return {target for match in found.matches for target in match.targets}
 

@@ -152,3 +152,17 @@ def test_a_step_at_a_field_that_is_not_there() -> None:
 def test_an_object_inside_itself() -> None:
     native = made(levels=((False, ((b"t", 1, 0), (b"a", 2, 0))),))
     assert native.scan(b'{"t":"2020-01-01T00:00:00Z","a":{"t":1}}') is None
+
+
+def test_many_objects_and_long_keys() -> None:
+    long = b"k" * 100_000
+    objects = tuple((b"o%d" % number, 2, number + 1) for number in range(20_000))
+    inside = tuple((False, ((long, 1, 1),)) for _ in objects)
+    native = made(levels=((True, ((b"t", 1, 0), *objects)), *inside))
+    payload = b'{"t":"2020-01-01T00:00:00Z","o%d":{"' + long + b'":"b"}}'
+    for number in (0, 4095, 19_999):
+        assert native.scan(payload % number) is None  # longer than it may be
+    native = made(levels=((True, ((b"t", 1, 0), *objects)), *inside), most_bytes=1 << 20)
+    for number in (0, 4095, 19_999):
+        assert native.scan(payload % number)[0] == (b'"b"',)
+    assert native.scan(payload % 20_000) is None

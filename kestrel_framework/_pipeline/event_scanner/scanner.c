@@ -16,7 +16,7 @@
 #include "json_reader.h"
 
 #define MOST_FIELDS 65536
-#define MOST_LEVELS 4096
+#define MOST_LEVELS (1 << 21)
 #define LAST_YEAR 2261 /* nanoseconds since 1970 fit in 64 bits until the year after */
 #define NANOSECONDS INT64_C(1000000000)
 
@@ -267,7 +267,7 @@ fill_level(Level *level, PyObject *given, Py_ssize_t levels, Py_ssize_t fields)
         }
         if (!PyArg_ParseTuple(key, "y#in", &name, &length, &kind, &number))
             return -1;
-        if (kind < PASSED_OVER || kind > OBJECT || number < 0 || length > UINT16_MAX
+        if (kind < PASSED_OVER || kind > OBJECT || number < 0 || length > UINT32_MAX
             || (kind == FIELD && number >= fields) || (kind == OBJECT && number >= levels)) {
             PyErr_SetString(PyExc_ValueError, "no such kind of key, field, or level");
             return -1;

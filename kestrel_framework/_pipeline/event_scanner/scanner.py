@@ -150,7 +150,11 @@ def event_scanner(
     decoder: EventDecoder, matcher: RuleMatcher, wanted: Sequence[str]
 ) -> EventScanner | None:
     """Return a scanner; None if there is none, or what it is to read is not for it."""
-    paths = {engine.path for engine in matcher.graph.fields}
-    if Scanner is None or not paths.issuperset((decoder.timestamp_field, *wanted)):
+    paths = [engine.path for engine in matcher.graph.fields]
+    if Scanner is None or len(paths) > _MOST_FIELDS:
         return None
-    return EventScanner(decoder, matcher, wanted) if len(paths) <= _MOST_FIELDS else None
+    if not set(paths).issuperset((decoder.timestamp_field, *wanted)):
+        return None
+    if len({tuple(split_path(path)) for path in paths}) < len(paths):
+        return None  # two spellings of one place: a scanner notes a value once
+    return EventScanner(decoder, matcher, wanted)
