@@ -155,6 +155,4 @@ def event_scanner(
         return None
     if not set(paths).issuperset((decoder.timestamp_field, *wanted)):
         return None
-    if len({tuple(split_path(path)) for path in paths}) < len(paths):
-        return None  # two spellings of one place: a scanner notes a value once
     return EventScanner(decoder, matcher, wanted)
