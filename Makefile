@@ -64,6 +64,6 @@ docs: $(STAMP) ## Write the generated part of docs/reference again
 
 clean: ## Remove .venv and everything the tools left
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf .import_linter_cache
+	rm -rf .import_linter_cache kestrel_framework/_pipeline/event_scanner/*.so
 	find kestrel_framework plugins examples tests benchmarks docs -name __pycache__ -type d -prune \
 		-exec rm -rf {} +

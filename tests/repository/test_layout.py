@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
 import pytest
 import zstandard
+
+from kestrel_framework._pipeline.event_scanner import is_available
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -123,3 +127,10 @@ def test_changelog_fragments_are_named_for_their_kind() -> None:
         assert text.endswith("."), f"{fragment.name} is no sentence"
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "<!-- releases start here -->" in changelog
+
+
+def test_the_scanner_is_compiled_where_there_is_a_compiler() -> None:
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    if shutil.which("cc") is None or not headers.exists():
+        pytest.skip("there is no C compiler, or there are no headers of Python")
+    assert is_available(), "its tests would be skipped: `pip install -v -e .` says why"
