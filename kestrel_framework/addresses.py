@@ -9,28 +9,25 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
-
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from typing import Final, NamedTuple
 
 _LONGEST_ADDRESS: Final = 64
 _FIRST_IPV4: Final = 0xFFFF << 32
 
 
-@lru_cache(maxsize=8192)
 def parse_address(text: str) -> int | None:
     """Return an address as a number of 128 bits, or None for what is no address.
 
     IPv4 addresses have their place among the others, at `::ffff:0:0`.
     """
     address = _address(text)
-    return None if address is None else _number(address)
+    return None if address is None else address.number
 
 
 def canonical_address(text: str) -> str | None:
     """Return the one text of an IP address, or None for what is no address."""
     address = _address(text)
-    return None if address is None else str(address)
+    return None if address is None else address.text
 
 
 def compile_networks(networks: Sequence[str]) -> Callable[[str], bool]:
@@ -54,16 +51,25 @@ def compile_networks(networks: Sequence[str]) -> Callable[[str], bool]:
     return contains
 
 
+class _Address(NamedTuple):
+    number: int
+    text: str
+
+
 def _address(text: str) -> _Address | None:
-    if len(text) > _LONGEST_ADDRESS or not text.isascii():
-        return None
+    return None if len(text) > _LONGEST_ADDRESS or not text.isascii() else _parsed(text)
+
+
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> _Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
     inside = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return inside or address
+    address = inside or address
+    return _Address(_number(address), str(address))
 
 
-def _number(address: _Address) -> int:
+def _number(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
     return int(address) + (_FIRST_IPV4 if address.version == 4 else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,3 +49,15 @@ def test_the_canonical_text_is_an_address_of_the_same_number(address: object) ->
 @given(st.text())
 def test_any_text_is_an_address_or_not(text: str) -> None:
     assert (canonical_address(text) is None) == (parse_address(text) is None)
+
+
+def test_long_texts_are_not_remembered() -> None:
+    inside = compile_networks(["10.0.0.0/8"])
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            assert not inside(f"{number}" * 50_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000

@@ -1,11 +1,11 @@
 """Finds, for each event, the conditions of all rules that hold for it."""
 
-from kestrel_framework._pipeline.rule_matcher.decision_graph import (
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldState
+from kestrel_framework._pipeline.rule_matcher.graph_node import (
     NOTHING_HOLDS,
     Node,
     Verdict,
 )
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldState
 from kestrel_framework._pipeline.rule_matcher.matcher import (
     MatcherStatistics,
     RuleMatcher,

@@ -16,19 +16,22 @@ import itertools
 import operator
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
-import attrs
-
-from kestrel_framework._pipeline.event_decoder import RawReader
+from kestrel_framework._pipeline.rule_matcher.condition_table import bits
 from kestrel_framework._pipeline.rule_matcher.field_engine import (
     FieldEngine,
-    FieldMemo,
     FieldState,
-    bits,
     is_safe_key,
     size_of,
+)
+from kestrel_framework._pipeline.rule_matcher.graph_node import (
+    NOTHING_HOLDS,
+    IndexedClause,
+    Node,
+    Pending,
+    Verdict,
 )
 from kestrel_framework._pipeline.rule_matcher.group_reader import GroupReader
 from kestrel_framework._pipeline.rule_matcher.memo_budget import LONGEST_KEPT, MemoBudget, freed
@@ -36,7 +39,6 @@ from kestrel_framework._pipeline.rule_matcher.memo_readers import MOST_MEMOS, st
 from kestrel_framework._pipeline.rule_matcher.residuals import (
     HELD,
     REFUTED,
-    EventTest,
     Residual,
     Residuals,
 )
@@ -51,108 +53,7 @@ _DECISIVE: Final = 0.8
 _NODE_SIZE: Final = 800
 _EDGE_SIZE: Final = 150
 
-
-@attrs.frozen
-class IndexedClause:
-    """A clause as the graph knows it.
-
-    Attributes:
-        target: The number of the target that holds where the clause does.
-        fields: Which fields it has conditions on, by their numbers; a mask.
-        residual: What remains to be decided when all these hold; `ALWAYS` if nothing.
-    """
-
-    target: int
-    fields: int
-    residual: Residual
-
-
-@attrs.frozen
-class Verdict:
-    """What a path through the graph ends with.
-
-    Attributes:
-        targets: The targets that hold; ascending.
-        residuals: Other targets, with what decides; a target may have several.
-    """
-
-    targets: tuple[int, ...] = ()
-    residuals: tuple[tuple[int, EventTest], ...] = ()
-
-
-NOTHING_HOLDS: Final = Verdict()
-
-
 _KeyT = TypeVar("_KeyT")
-_Pending: TypeAlias = tuple[tuple[int, Residual], ...]
-"""What is left of the residuals of targets."""
-
-
-class Node(dict[object, "Node"]):
-    """A set of live clauses; where all their conditions hold, what is left of their residuals.
-
-    Its items are the nodes that events go to: by the state of the field it looks at, by the
-    states of several, or by what is read of a group. What is not known is found out.
-
-    Attributes:
-        read: Reads the fields to look at from a view; None at the end of a path.
-        read_values: The same, without states.
-        memo: The states of the one field's values; None where items are by what is read.
-        group: What reads a group of fields.
-        by_states: The nodes that events go to by the states of the fields of a group.
-        present: The objects that were there, whose fields a group therefore reads one by one.
-        follow: Finds out where to go on.
-        verdict: At the end of a path: what holds.
-        live: The clauses that are possible.
-        examined: The fields that were looked at before; a mask.
-        sure: Where all conditions hold: the targets that hold; ascending.
-        pending: Where all conditions hold: what is left of residuals; else None.
-        fields: The numbers of the fields to look at.
-        step: What a scanner keeps here.
-    """
-
-    __slots__ = (
-        "by_states",
-        "examined",
-        "fields",
-        "follow",
-        "group",
-        "live",
-        "memo",
-        "pending",
-        "present",
-        "read",
-        "read_values",
-        "step",
-        "sure",
-        "verdict",
-    )
-
-    def __init__(self, live: int, examined: int) -> None:
-        self.live = live
-        self.examined = examined
-        self.fields: tuple[int, ...] = ()
-        self.read: RawReader | None = None
-        self.read_values: RawReader
-        self.memo: FieldMemo | None = None
-        self.group: GroupReader
-        self.by_states: dict[tuple[FieldState, ...], Node] = {}
-        self.present: set[str] = set()
-        self.follow: Callable[[Node, object], Node]
-        self.sure: tuple[int, ...] = ()
-        self.pending: _Pending | None = None
-        self.verdict = NOTHING_HOLDS
-        self.step: object = None
-
-    def __missing__(self, key: object) -> Node:
-        return self.follow(self, key)
-
-    def forget(self) -> tuple[dict[object, Node], dict[tuple[FieldState, ...], Node]]:
-        """Forget, and return, which nodes follow."""
-        forgotten = dict(self), self.by_states
-        self.clear()
-        self.by_states = {}
-        return forgotten
 
 
 class DecisionGraph:
@@ -188,7 +89,11 @@ class DecisionGraph:
         self._residuals = residuals
         self._relevant: dict[int, int] = {}
         self._nodes: dict[tuple[int, int], Node] = {}
-        self._residual_nodes: dict[tuple[int, tuple[int, ...], _Pending], Node] = {}
+        self._settled_nodes: dict[tuple[int, tuple[int, ...], tuple[Pending, ...], int], Node] = {}
+        self._with_parts = [
+            (number, field) for number, field in enumerate(fields) if field.has_part_of
+        ]
+        self._with_parts.sort(key=lambda part: part[1].cost)
         self.nodes_made = 0
         self.root = self._node((1 << len(clauses)) - 1, 0)
         budget.share(self._forget)
@@ -216,6 +121,13 @@ class DecisionGraph:
             self._look_at_less(node)
         return after
 
+    def _verdict(self, held: set[int], undecided: Iterable[tuple[int, Residual]]) -> Verdict:
+        left = dict.fromkeys(part for part in undecided if part[0] not in held)
+        if not (held or left):
+            return NOTHING_HOLDS
+        tests = [(target, self._residuals.test(residual)) for target, residual in left]
+        return Verdict(tuple(sorted(held)), tuple(tests))
+
     def _states_of(
         self, fields: tuple[int, ...], values: Sequence[object]
     ) -> tuple[FieldState, ...]:
@@ -235,22 +147,30 @@ class DecisionGraph:
     def _found_after(
         self, node: Node, fields: tuple[int, ...], states: tuple[FieldState, ...]
     ) -> Node:
+        examined = node.examined
+        for field in fields:
+            examined |= 1 << field
         if node.pending is None:
-            live, examined = node.live, node.examined
-            for field, state in zip(fields, states, strict=True):
+            live = node.live
+            for state in states:
                 live &= state.allowed
-                examined |= 1 << field
             return self._node(live, examined)
-        left: Sequence[tuple[int, Residual]] = node.pending
-        decided = self._residuals.decided
+        satisfied = 0
         for field, state in zip(fields, states, strict=True):
-            bit = 1 << field
-            left = [
-                (target, decided(residual, field, state)) if residual.fields & bit else part
-                for part in left
-                for target, residual in (part,)
-            ]
-        return self._settled(node.live, node.sure, left)
+            satisfied |= self.fields[field].satisfied_by(state)
+        left = [
+            Pending(target, needs & ~satisfied, self._shortened(residual, fields, states))
+            for target, needs, residual in node.pending
+        ]
+        return self._settled(node.live, examined, node.sure, left)
+
+    def _shortened(
+        self, residual: Residual, fields: tuple[int, ...], states: tuple[FieldState, ...]
+    ) -> Residual:
+        if residual.fields:
+            for field, state in zip(fields, states, strict=True):
+                residual = self._residuals.decided(residual, field, state)
+        return residual
 
     def _follow_values(self, node: Node, key: object) -> Node:
         values, present = node.group.values(key)
@@ -294,8 +214,7 @@ class DecisionGraph:
         if node is None:
             fields = self._next_fields(live, relevant & ~examined)
             if not fields:
-                left = [(clause.target, clause.residual) for clause in self._of(live)]
-                return self._settled(live, (), left)
+                return self._settled(live, 0, (), [clause.pending for clause in self._of(live)])
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
             node = self._nodes[key] = Node(live, examined)
@@ -323,37 +242,65 @@ class DecisionGraph:
         return (self._clauses[number] for number in bits(live))
 
     def _settled(
-        self, live: int, sure: tuple[int, ...], left: Sequence[tuple[int, Residual]]
+        self, live: int, examined: int, sure: tuple[int, ...], left: Sequence[Pending]
     ) -> Node:
-        """Return the node for targets that hold, and what is left of the residuals of others."""
-        held = {*sure, *(target for target, residual in left if residual is HELD)}
-        targets = tuple(sorted(held))
+        """Return the node for targets that hold, and what is left of the clauses of others.
+
+        Args:
+            live: The clauses.
+            examined: The fields that were looked at for what is left; a mask.
+            sure: The targets that were known to hold before.
+            left: What may be decided by now.
+        """
+        unmet = _needs_of(left)
+        possible = 0
+        for number, engine in self._with_parts:
+            if engine.has_part_of & unmet and not examined >> number & 1:
+                possible |= engine.has_part_of
+        failed = unmet & ~possible
+        held = {*sure, *(part.target for part in left if not part.needs and part.residual is HELD)}
         pending = tuple(
             dict.fromkeys(
-                (target, residual)
-                for target, residual in left
-                if residual is not REFUTED and target not in held
+                part
+                for part in left
+                if part.residual is not REFUTED
+                and not part.needs & failed
+                and part.target not in held
             )
         )
-        key = live, targets, pending
-        node = self._residual_nodes.get(key)
+        wanted = self._wanted(pending)
+        key = live, tuple(sorted(held)), pending, examined & _mask(wanted)
+        node = self._settled_nodes.get(key)
         if node is None:
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
-            node = self._residual_nodes[key] = Node(live, 0)
-            node.sure, node.pending = targets, pending
-            fields = self._fields_of(pending)
+            node = self._settled_nodes[key] = Node(live, examined)
+            node.sure, node.pending = key[1], pending
+            fields = self._most_wanted(wanted, examined)
             if fields:
                 self._look_at(node, fields)
-            elif targets or pending:
-                tests = [(target, self._residuals.test(residual)) for target, residual in pending]
-                node.verdict = Verdict(targets, tuple(tests))
+            else:
+                node.verdict = self._verdict(
+                    held, [(target, residual) for target, _, residual in pending]
+                )
         return node
 
-    def _fields_of(self, pending: _Pending) -> tuple[int, ...]:
-        """Return the fields to look at next that residuals ask for, the most wanted first."""
-        wanted = Counter(field for _, residual in pending for field in bits(residual.fields))
-        ordered = sorted(wanted, key=lambda field: (-wanted[field], field))
+    def _wanted(self, pending: Iterable[Pending]) -> Counter[int]:
+        """Return how many disjunctions and residuals each field may decide a part of."""
+        unmet = _needs_of(pending)
+        wanted = Counter(field for part in pending for field in bits(part.residual.fields))
+        for number, engine in self._with_parts:
+            parts = engine.has_part_of & unmet
+            if parts:
+                wanted[number] += parts.bit_count()
+        return wanted
+
+    def _most_wanted(self, wanted: Counter[int], examined: int) -> tuple[int, ...]:
+        """Return the fields to look at next for what is left, the most wanted first."""
+        ordered = sorted(
+            (field for field in wanted if not examined >> field & 1),
+            key=lambda field: (-wanted[field], field),
+        )
         group = [field for field in ordered if self.fields[field].is_categorical]
         return tuple(group[:_LARGEST_GROUP] or ordered[:MOST_MEMOS])
 
@@ -414,12 +361,26 @@ class DecisionGraph:
         return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
     def _forget(self) -> Iterator[object]:
-        nodes, residual_nodes, relevant = self._nodes, self._residual_nodes, self._relevant
-        self._nodes, self._residual_nodes, self._relevant = {}, {}, {}
+        nodes, settled_nodes, relevant = self._nodes, self._settled_nodes, self._relevant
+        self._nodes, self._settled_nodes, self._relevant = {}, {}, {}
         edges, by_states = self.root.forget()
         return itertools.chain(
-            _freed(nodes), _freed(residual_nodes), freed(relevant), freed(edges), freed(by_states)
+            _freed(nodes), _freed(settled_nodes), freed(relevant), freed(edges), freed(by_states)
         )
+
+
+def _needs_of(left: Iterable[Pending]) -> int:
+    needs = 0
+    for part in left:
+        needs |= part.needs
+    return needs
+
+
+def _mask(fields: Iterable[int]) -> int:
+    mask = 0
+    for field in fields:
+        mask |= 1 << field
+    return mask
 
 
 def _freed(nodes: dict[_KeyT, Node]) -> Iterator[None]:

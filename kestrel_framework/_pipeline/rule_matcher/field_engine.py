@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from kestrel_framework._pipeline.event_decoder import MAX_NESTING
+from kestrel_framework._pipeline.rule_matcher.condition_table import (
+    Condition,
+    ConditionTable,
+    Truth,
+    truth_of,
+)
 from kestrel_framework._pipeline.rule_matcher.memo_budget import (
     LONGEST_KEPT,
     Memo,
     MemoBudget,
     freed,
 )
-from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, OfEventType, ValueTests
+from kestrel_framework._pipeline.rule_matcher.value_tests import Leaf, ValueTests
 from kestrel_framework.interfaces import PatternEngine
 from kestrel_framework.interpreter import split_path
-from kestrel_framework.predicate import And, Not, Or, Predicate
-
-Condition: TypeAlias = Predicate | OfEventType
-Truth: TypeAlias = Callable[[int], int]
-"""Whether a condition holds, given the leaves that do: 0 where it does not."""
+from kestrel_framework.predicate import Predicate
 
 _LARGEST_KEY: Final = 1 << 60
 _FEW_VALUES: Final = 256
@@ -39,13 +39,15 @@ class FieldState:
     Attributes:
         allowed: The clauses that the field does not rule out.
         leaves: The leaves that hold.
+        satisfied: The disjunctions that the field satisfies; None until somebody asked.
     """
 
-    __slots__ = ("allowed", "leaves")
+    __slots__ = ("allowed", "leaves", "satisfied")
 
     def __init__(self, leaves: int, allowed: int) -> None:
         self.leaves = leaves
         self.allowed = allowed
+        self.satisfied: int | None = None
 
 
 class FieldMemo(Memo[object, FieldState]):
@@ -80,6 +82,7 @@ class FieldEngine:
         constrained: The clauses with a condition on the field.
         default: The clauses that remain for a value that satisfies no leaf.
         refuted_by_default: Those whose condition fails for a value that satisfies no leaf.
+        has_part_of: The disjunctions that the field may satisfy.
         cost: What looking at a value not seen before costs, next to other fields.
         is_categorical: Whether events have few different values there, as far as is known.
     """
@@ -92,17 +95,16 @@ class FieldEngine:
         self.misses = 0
         self.constrained = 0
         self.refuted_by_default = 0
+        self.has_part_of = 0
         self.cost = 1.0
         self.is_categorical = True
         self._different_values = 0
         self._tests = ValueTests(path, ancestors)
         self._levels = MAX_NESTING - len(split_path(path))
-        self._required: dict[tuple[Condition, ...], list[int]] = {}
-        self._conditions: list[tuple[tuple[Condition, ...], int]] = []
-        self._truths: list[Truth] = []
-        self._concerned: list[list[int]] = []
+        self._clauses = ConditionTable(self._tests.number)
+        self._parts = ConditionTable(self._tests.number)
+        self._unconstrained = 0
         self._budget = budget
-        self._every_clause = 0
         self.default = 0
         self._states: dict[int, FieldState] = {}
         self._elements: Memo[object, int] = Memo(budget)
@@ -114,27 +116,23 @@ class FieldEngine:
 
         No clause comes twice. Before `compile`.
         """
-        self._required.setdefault(conditions, []).append(clauses)
+        self._clauses.add(conditions, clauses)
+
+    def add_part(self, condition: Predicate, disjunctions: int) -> None:
+        """Have a condition, which reads this field alone, satisfy disjunctions (a mask).
+
+        No disjunction comes twice. Before `compile`.
+        """
+        self._parts.add((condition,), disjunctions)
 
     def compile(self, patterns: PatternEngine, every_clause: int) -> None:
         """Make ready for `memo` and `state_of`; no condition comes after that."""
-        by_leaf: dict[int, list[int]] = {}
-        self.default = every_clause
-        self._conditions = [
-            (conditions, functools.reduce(operator.or_, masks))
-            for conditions, masks in self._required.items()
-        ]
-        self._required.clear()
-        for number, (conditions, clauses) in enumerate(self._conditions):
-            self.constrained |= clauses
-            truth = _every([self.truth(condition) for condition in conditions])
-            self._truths.append(truth)
-            for condition in conditions:
-                for leaf in leaves_of(condition):
-                    by_leaf.setdefault(self._tests.number(leaf), []).append(number)
-            if not truth(0):
-                self.default &= ~clauses
-        self._concerned = [by_leaf.get(n, []) for n in range(len(self._tests.leaves))]
+        self._clauses.compile()
+        self._parts.compile()
+        self.constrained = self._clauses.bits
+        self.has_part_of = self._parts.bits
+        self._unconstrained = every_clause & ~self.constrained
+        self.default = self._unconstrained | self._clauses.by_default
         self.refuted_by_default = self.constrained & ~self.default
         self._tests.compile(patterns)
         self.cost = 1 + min(self._tests.scanned, 200) / 100
@@ -143,7 +141,7 @@ class FieldEngine:
     @property
     def conditions(self) -> Sequence[tuple[tuple[Condition, ...], int]]:
         """What clauses require of the field, and which clauses (a mask) do."""
-        return self._conditions
+        return self._clauses.conditions
 
     @property
     def interpreted(self) -> Sequence[Leaf]:
@@ -159,6 +157,17 @@ class FieldEngine:
     def absent(self) -> FieldState:
         """What it means that an event has nothing there."""
         return self._state_of_leaves(self._tests.of_all(msgspec.UNSET, ()))
+
+    def satisfied_by(self, state: FieldState) -> int:
+        """Return the disjunctions that the field satisfies in this state; a mask."""
+        satisfied = state.satisfied
+        if satisfied is None:
+            satisfied = state.satisfied = self._parts.holding(state.leaves)
+        return satisfied
+
+    def truth(self, condition: Condition) -> Truth:
+        """Return what says whether a condition on this field alone holds. Before `compile`."""
+        return truth_of(condition, self._tests.number)
 
     def state_of(self, raw: object) -> FieldState:
         """Return what `raw` means, remembered or not; for whatever a view may have."""
@@ -209,7 +218,7 @@ class FieldEngine:
     def _state_of_leaves(self, leaves: int) -> FieldState:
         state = self._states.get(leaves)
         if state is None:
-            allowed = self._allowed(leaves)
+            allowed = self._unconstrained | self._clauses.holding(leaves)
             self._budget.take(sys.getsizeof(allowed) + _ENTRY_SIZE)
             state = self._states[leaves] = FieldState(leaves, allowed)
         return state
@@ -227,33 +236,6 @@ class FieldEngine:
                 self._elements.keep(value, known, size + _ENTRY_SIZE)
         return known
 
-    def _allowed(self, leaves: int) -> int:
-        allowed = self.default
-        concerned: set[int] = set()
-        for leaf in bits(leaves):
-            concerned.update(self._concerned[leaf])
-        for number in concerned:
-            _, clauses = self._conditions[number]
-            if self._truths[number](leaves):
-                allowed |= clauses
-            else:
-                allowed &= ~clauses
-        return allowed
-
-    def truth(self, condition: Condition) -> Truth:
-        """Return what says whether a condition on this field alone holds. Before `compile`."""
-        match condition:
-            case Not():
-                term = self.truth(condition.term)
-                return lambda leaves: not term(leaves)
-            case And():
-                return _every([self.truth(term) for term in condition.terms])
-            case Or():
-                terms = [self.truth(term) for term in condition.terms]
-                return lambda leaves: any(term(leaves) for term in terms)
-            case _:
-                return (1 << self._tests.number(condition)).__and__
-
     def _forget(self) -> Iterator[object]:
         states, self._states = self._states, {}
         return self._freed(states)
@@ -263,32 +245,6 @@ class FieldEngine:
             self._budget.begin_generation(memo)
             yield None
         yield from freed(states)
-
-
-def _every(truths: Sequence[Truth]) -> Truth:
-    if len(truths) == 1:
-        return truths[0]
-    return lambda leaves: all(truth(leaves) for truth in truths)
-
-
-def bits(mask: int) -> Iterator[int]:
-    """Yield the numbers of the bits of a mask, ascending."""
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
-
-
-def leaves_of(condition: Condition) -> Iterator[Leaf]:
-    """Yield the elementary conditions that a condition is made of, in order."""
-    match condition:
-        case Not():
-            yield from leaves_of(condition.term)
-        case And() | Or():
-            for term in condition.terms:
-                yield from leaves_of(term)
-        case _:
-            yield condition
 
 
 def is_small(value: object) -> bool:

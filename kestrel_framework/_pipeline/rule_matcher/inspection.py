@@ -16,7 +16,8 @@ import attrs
 from kestrel_framework._pipeline.event_decoder import ViewTypes
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher.clauses import Clause
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, bits, leaves_of
+from kestrel_framework._pipeline.rule_matcher.condition_table import bits, leaves_of
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
 from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher, clauses_of_target
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.residual_kinds import ResidualKind, residual_kinds

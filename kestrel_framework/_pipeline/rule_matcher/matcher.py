@@ -10,17 +10,21 @@ from kestrel_framework._pipeline.event_decoder import View, ViewTypes
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.over_approximation import decided_by_event
 from kestrel_framework._pipeline.rule_matcher.clauses import Clause, clauses_of
-from kestrel_framework._pipeline.rule_matcher.decision_graph import (
-    DecisionGraph,
+from kestrel_framework._pipeline.rule_matcher.condition_table import Condition
+from kestrel_framework._pipeline.rule_matcher.decision_graph import DecisionGraph
+from kestrel_framework._pipeline.rule_matcher.disjunctions import Disjunctions
+from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
+from kestrel_framework._pipeline.rule_matcher.graph_node import (
     IndexedClause,
+    Pending,
     Verdict,
 )
-from kestrel_framework._pipeline.rule_matcher.field_engine import Condition, FieldEngine
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MatcherLimits, MemoBudget
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
 from kestrel_framework._pipeline.rule_matcher.residuals import Residuals
 from kestrel_framework._pipeline.rule_matcher.value_tests import OfEventType
 from kestrel_framework.interfaces import PatternEngine
+from kestrel_framework.predicate import ALWAYS
 from kestrel_framework.predicate_traversal import contents_of
 from kestrel_framework.rule import ANY_EVENT
 from kestrel_framework.schema import SchemaRegistry
@@ -166,6 +170,7 @@ class _IndexBuilder:
         self._residuals = Residuals(
             self.engines, self._numbers, {path: views.reader(path) for path in paths}, budget
         )
+        self._disjunctions = Disjunctions(self.engines)
         self._clauses: list[IndexedClause] = []
 
     def add(self, number: int, target: Target) -> None:
@@ -185,8 +190,11 @@ class _IndexBuilder:
         for path, required in conditions.items():
             self.engines[path].add(required, bit)
             fields |= 1 << self._numbers[path]
-        residual = self._residuals.of(clause.residual)
-        self._clauses.append(IndexedClause(target, fields, residual))
+        needs, rest = 0, clause.residual
+        if rest is not ALWAYS:
+            needs, rest = self._disjunctions.taken_from(rest)
+        pending = Pending(target, needs, self._residuals.of(rest))
+        self._clauses.append(IndexedClause(fields, pending))
 
     def graph(self, patterns: PatternEngine) -> DecisionGraph:
         """Compile the engines, and return the graph over all clauses."""

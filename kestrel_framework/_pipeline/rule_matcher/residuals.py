@@ -12,7 +12,11 @@ from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.event_decoder import RawReader
 from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
-from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState, Truth
+from kestrel_framework._pipeline.rule_matcher.condition_table import Truth
+from kestrel_framework._pipeline.rule_matcher.field_engine import (
+    FieldEngine,
+    FieldState,
+)
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent
