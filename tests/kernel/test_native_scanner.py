@@ -25,6 +25,7 @@ def made(**changed: Any) -> Any:
         "root": NATIVE.Step("node", (1,)),
         "time_field": 0,
         "wanted": (),
+        "plain": (),
         "absent_value": None,
         "absent_states": ("no time", "no a"),
         "look_up": lambda field, raw: (raw, raw),
@@ -44,6 +45,29 @@ def test_the_verdict_is_what_the_last_step_has() -> None:
     for _ in range(2):
         assert native.scan(PAYLOAD) == ((b'"b"',), 1_577_836_800 * 10**9, ())
     assert native.scan(b'{"t":"2020-01-01T00:00:00Z"}')[0] == ("no a",)
+
+
+def test_a_value_that_nothing_depends_on_is_not_looked_up() -> None:
+    asked = []
+
+    def look_up(field: int, raw: bytes) -> tuple[object, str]:
+        asked.append(raw)
+        return raw, "looked up"
+
+    native = made(look_up=look_up, plain=(1,), wanted=(1,))
+    for raw, value in (
+        (b'""', ""),
+        (b'"b"', "b"),
+        (b'"/usr/bin/\xc3\xa4 and more"', "/usr/bin/\xe4 and more"),
+        (b'"\xf0\x9f\x90\xa6"', "\U0001f426"),
+    ):
+        (verdict,), _, values = native.scan(PAYLOAD.replace(b'"b"', raw))
+        assert (verdict, values) == ("no a", (value,))
+    assert asked == []
+    for raw in (b"1", b"null", b'["b"]', b'"\\n"', b'{"b": "c"}'):
+        (verdict,), _, values = native.scan(PAYLOAD.replace(b'"b"', raw))
+        assert (verdict, values) == ("looked up", (raw,))
+        assert asked.pop() == raw
 
 
 def test_exceptions_come_through() -> None:
@@ -110,6 +134,10 @@ def test_it_scans_one_event_at_a_time() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
+        {"plain": (2,)},
+        {"plain": (-1,)},
+        {"plain": ("a",)},
+        {"plain": [1]},
         {"levels": ()},
         {"levels": 1},
         {"levels": (1,)},

@@ -24,6 +24,7 @@ class Scanner(Generic[_NodeT, _VerdictT]):
         root: Step[_NodeT, _VerdictT],
         time_field: int,
         wanted: tuple[int, ...],
+        plain: tuple[int, ...],
         absent_value: object,
         absent_states: tuple[object, ...],
         look_up: Callable[[int, bytes], tuple[object, object] | None],

@@ -321,6 +321,7 @@ fill_levels(Levels *levels, PyObject *given, Py_ssize_t fields)
 /* Where an event has a field, and what that means once it was asked for. */
 typedef struct {
     uint64_t seen; /* the event that had it last */
+    int is_plain;  /* whether nothing depends on its value: no rule asks */
     place start;
     size_t length;
     PyObject *value; /* owned, until the event is done; NULL if not asked for */
@@ -398,6 +399,22 @@ after_object(Scanner *self, uint32_t number, place p)
     }
 }
 
+/* The text that a plain value is; NULL, without an exception, if it is another value or text. */
+static PyObject *
+plain_text(place start, size_t length)
+{
+    int escaped = 0;
+    PyObject *text;
+    if (*start != '"')
+        return NULL;
+    if (after_text(start + 1, start + length, &escaped) == NULL || escaped)
+        return NULL;
+    text = PyUnicode_DecodeUTF8((const char *)start + 1, (Py_ssize_t)length - 2, NULL);
+    if (text == NULL)
+        PyErr_Clear();
+    return text;
+}
+
 /* 1: there is a value and a state; 0: the event is odd; -1: an exception. */
 static int
 ask_for(Scanner *self, uint32_t field)
@@ -408,6 +425,11 @@ ask_for(Scanner *self, uint32_t field)
     PyObject *found;
     if (cell->value != NULL)
         return 1;
+    if (cell->is_plain && (cell->value = plain_text(cell->start, cell->length)) != NULL) {
+        cell->state = Py_NewRef(PyTuple_GET_ITEM(self->absent_states, field));
+        self->asked[self->asked_count++] = field;
+        return 1;
+    }
     hash = value_hash(&self->caches, field, cell->start, cell->length);
     known = find_value(&self->caches, hash, field, cell->start, cell->length);
     if (known != NULL) {
@@ -681,17 +703,18 @@ is_field(Scanner *self, PyObject *number)
 static PyObject *
 scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"levels", "root", "time_field", "wanted", "absent_value",
+    static char *names[] = {"levels", "root", "time_field", "wanted", "plain", "absent_value",
                             "absent_states", "look_up", "follow", "read_time", "most_bytes",
                             "seed", NULL};
-    PyObject *levels, *root, *time_field, *wanted, *value, *states, *look_up, *follow, *read_time;
+    PyObject *levels, *root, *time_field, *wanted, *plain, *value, *states, *look_up, *follow;
+    PyObject *read_time;
     Py_ssize_t most_bytes;
     unsigned long long seed;
     Scanner *self;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!OO!OO!OOOnK:Scanner", names, &levels,
-                                     &StepType, &root, &time_field, &PyTuple_Type, &wanted, &value,
-                                     &PyTuple_Type, &states, &look_up, &follow, &read_time,
-                                     &most_bytes, &seed))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!OO!O!OO!OOOnK:Scanner", names, &levels,
+                                     &StepType, &root, &time_field, &PyTuple_Type, &wanted,
+                                     &PyTuple_Type, &plain, &value, &PyTuple_Type, &states,
+                                     &look_up, &follow, &read_time, &most_bytes, &seed))
         return NULL;
     self = (Scanner *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -720,6 +743,12 @@ scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self->cells == NULL || self->asked == NULL || !make_caches(&self->caches, seed)) {
         PyErr_NoMemory();
         goto failed;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(plain); i++) {
+        PyObject *field = PyTuple_GET_ITEM(plain, i);
+        if (!is_field(self, field))
+            goto failed;
+        self->cells[PyLong_AsSsize_t(field)].is_plain = 1;
     }
     return (PyObject *)self;
 failed:

@@ -82,6 +82,7 @@ class EventScanner:
             root=self._step(self._graph.root if walks else Node(0, 0)),
             time_field=self._number(decoder.timestamp_field),
             wanted=tuple(map(self._number, wanted)),
+            plain=tuple(n for n, engine in enumerate(self._engines) if not engine.leaves),
             absent_value=msgspec.UNSET,
             absent_states=tuple(engine.absent for engine in self._engines),
             look_up=self._look_up,
