@@ -158,18 +158,23 @@ class DecisionGraph:
         satisfied = 0
         for field, state in zip(fields, states, strict=True):
             satisfied |= self.fields[field].satisfied_by(state)
-        left = [
-            Pending(target, needs & ~satisfied, self._shortened(residual, fields, states))
-            for target, needs, residual in node.pending
-        ]
+        left = []
+        for part in node.pending:
+            target, needs, residual = part
+            if residual.fields:
+                part = Pending(
+                    target, needs & ~satisfied, self._shortened(residual, fields, states)
+                )
+            elif needs & satisfied:
+                part = Pending(target, needs & ~satisfied, residual)
+            left.append(part)
         return self._settled(node.live, examined, node.sure, left)
 
     def _shortened(
         self, residual: Residual, fields: tuple[int, ...], states: tuple[FieldState, ...]
     ) -> Residual:
-        if residual.fields:
-            for field, state in zip(fields, states, strict=True):
-                residual = self._residuals.decided(residual, field, state)
+        for field, state in zip(fields, states, strict=True):
+            residual = self._residuals.decided(residual, field, state)
         return residual
 
     def _follow_values(self, node: Node, key: object) -> Node:
@@ -258,16 +263,15 @@ class DecisionGraph:
             if engine.has_part_of & unmet and not examined >> number & 1:
                 possible |= engine.has_part_of
         failed = unmet & ~possible
-        held = {*sure, *(part.target for part in left if not part.needs and part.residual is HELD)}
-        pending = tuple(
-            dict.fromkeys(
-                part
-                for part in left
-                if part.residual is not REFUTED
-                and not part.needs & failed
-                and part.target not in held
-            )
-        )
+        held = set(sure)
+        undecided: dict[Pending, None] = {}
+        for part in left:
+            target, needs, residual = part
+            if residual is HELD and not needs:
+                held.add(target)
+            elif residual is not REFUTED and not needs & failed:
+                undecided[part] = None
+        pending = tuple([part for part in undecided if part[0] not in held])
         wanted = self._wanted(pending)
         key = live, tuple(sorted(held)), pending, examined & _mask(wanted)
         node = self._settled_nodes.get(key)
@@ -288,7 +292,8 @@ class DecisionGraph:
     def _wanted(self, pending: Iterable[Pending]) -> Counter[int]:
         """Return how many disjunctions and residuals each field may decide a part of."""
         unmet = _needs_of(pending)
-        wanted = Counter(field for part in pending for field in bits(part.residual.fields))
+        residuals = [part.residual for part in pending if part.residual.fields]
+        wanted = Counter(field for residual in residuals for field in bits(residual.fields))
         for number, engine in self._with_parts:
             parts = engine.has_part_of & unmet
             if parts:
@@ -371,8 +376,8 @@ class DecisionGraph:
 
 def _needs_of(left: Iterable[Pending]) -> int:
     needs = 0
-    for part in left:
-        needs |= part.needs
+    for _, needed, _ in left:
+        needs |= needed
     return needs
 
 
