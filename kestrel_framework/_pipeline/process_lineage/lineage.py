@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -15,9 +15,10 @@ from kestrel_framework._pipeline.over_approximation import (
 )
 from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
-from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
+from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader, texts_are_ids
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.queries import (
+    Query,
     QueryTable,
     TreeFields,
     outer_lineages,
@@ -28,16 +29,27 @@ from kestrel_framework.interpreter import holds
 from kestrel_framework.predicate import Lineage, LineageRelation, Predicate
 from kestrel_framework.rule import RuleSet
 
+_RELATIONS: Final = tuple(LineageRelation)
+_MOST_PLANS: Final = 4096
+
 _Processes: TypeAlias = Sequence[Process | None]
 """The process of an event in each tree."""
 
 
 @attrs.frozen
 class _Relation:
-    """A `Lineage` node, and where its answer stands."""
+    """A `Lineage` node, and where its answer stands.
+
+    Attributes:
+        node: As the condition has it.
+        tree: Which tree.
+        question: What it asks of an event's process there; the same number for the same question.
+        bit: The query that it asks for, in the answer.
+    """
 
     node: Lineage
     tree: int
+    question: int
     bit: int
 
 
@@ -55,6 +67,19 @@ class _Asked:
     relations: tuple[_Relation, ...]
     remaining: Predicate
     otherwise: int | None
+
+
+@attrs.frozen
+class _Plan:
+    """What to decide about an event that the matcher proposes some targets for.
+
+    Attributes:
+        queries: Those of them that are queries, and what each asks for in turn, if anything.
+        rules: Those of them that are conditions of rules, and what each asks for.
+    """
+
+    queries: tuple[tuple[Query, _Asked | None], ...]
+    rules: tuple[tuple[int, _Asked | None], ...]
 
 
 class ProcessLineage:
@@ -101,6 +126,7 @@ class ProcessLineage:
                 relations = tuple(self._relation(node) for node in nodes)
                 remaining = decided_by_lineage(target.condition)
                 self._asked[number] = _Asked(relations, remaining, self._otherwise(target))
+        self._plans: dict[tuple[int, ...], _Plan] = {}
         self._concerned = self._asked.keys() | self._query_numbers
 
     @property
@@ -139,21 +165,18 @@ class ProcessLineage:
             return candidates
         left = []
         self._place = place
-        first, *others = [tree.see for tree in self._trees]
-        coming = iter(candidates)
-        candidate = next(coming, None)
-        for index, values in enumerate(events):
-            processes: _Processes = (first(values[0], values[1], index),)
-            if others:
-                more = zip(others, values[2::2], values[3::2], strict=True)
-                processes = (*processes, *[see(own, parent, index) for see, own, parent in more])
-            if candidate is None or candidate.index != index:
-                continue
-            if not self._concerned.isdisjoint(candidate.targets):
-                candidate = self._decided(candidate, processes)
-            if candidate.targets:
+        seen = 0
+        for candidate in candidates:
+            if self._concerned.isdisjoint(candidate.targets):
                 left.append(candidate)
-            candidate = next(coming, None)
+                continue
+            index = candidate.index
+            self._see_all(events[seen:index], seen)
+            seen = index + 1
+            decided = self._decided(candidate, self._see(events[index], index))
+            if decided.targets:
+                left.append(decided)
+        self._see_all(events[seen:], seen)
         return left
 
     def dump(self) -> LineageState:
@@ -179,25 +202,58 @@ class ProcessLineage:
             before = known.get(name)
             tree.fill([] if before is None else _translated(before, self._table.of_tree(number)))
 
+    def _see_all(self, events: Sequence[tuple[object, ...]], first: int) -> None:
+        """Learn from events that nothing is asked about."""
+        if len(self._trees) == 1:
+            self._trees[0].see_all(events, first)
+            return
+        for index, values in enumerate(events, first):
+            self._see(values, index)
+
+    def _see(self, values: tuple[object, ...], index: int) -> _Processes:
+        """Learn from an event, and return its processes."""
+        pairs = zip(self._trees, values[::2], values[1::2], strict=True)
+        return [tree.see(own, parent, index) for tree, own, parent in pairs]
+
     def _decided(self, candidate: Candidate, processes: _Processes) -> Candidate:
         """Mark the event's processes, and return the candidate with the targets that may hold."""
         decision = _Decision(candidate, self._trees, processes)
-        # The numbers of queries are such that one comes after those inside it.
-        for number in candidate.targets:
-            if number in self._query_numbers and decision.holds(self._asked.get(number)):
-                query = self._table.queries[number - self._query_numbers.start]
+        plan = self._plans.get(candidate.targets)
+        if plan is None:
+            plan = self._planned(candidate.targets)
+        for query, asked in plan.queries:
+            if asked is None or decision.holds(asked):
                 decision.mark(query.tree, query.bit)
-        targets = [
-            number
-            for number in self._of_rules(candidate)
-            if decision.holds(self._asked.get(number))
-        ]
+        targets = tuple(
+            [number for number, asked in plan.rules if asked is None or decision.holds(asked)]
+        )
         for tree in sorted(decision.without_process):
             self._report_missing(candidate.index, self._table.trees[tree])
         return Candidate(candidate.row, targets, frozenset(decision.lineage), candidate.index)
 
-    def _of_rules(self, candidate: Candidate) -> list[int]:
-        return [number for number in candidate.targets if number in self._rule_numbers]
+    def _planned(self, targets: tuple[int, ...]) -> _Plan:
+        # The numbers of queries are such that one comes after those inside it.
+        first = self._query_numbers.start
+        plan = _Plan(
+            tuple(
+                [
+                    (self._table.queries[number - first], self._asked.get(number))
+                    for number in targets
+                    if number in self._query_numbers
+                ]
+            ),
+            tuple(
+                [
+                    (number, self._asked.get(number))
+                    for number in targets
+                    if number in self._rule_numbers
+                ]
+            ),
+        )
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[targets] = plan
+        return plan
 
     def _report_missing(self, event: int, fields: TreeFields) -> None:
         problem = f"the event has no `{fields[0].path}`, so that no lineage is known for it"
@@ -216,13 +272,16 @@ class ProcessLineage:
 
     def _relation(self, node: Lineage) -> _Relation:
         query = self._table.of(node)
-        return _Relation(node, query.tree, query.bit)
+        question = query.tree * len(_RELATIONS) + _RELATIONS.index(node.relation)
+        return _Relation(node, query.tree, question, query.bit)
 
     def _tree(self, fields: TreeFields) -> ProcessTree:
         process, parent = (
             process_id_reader(field, self._report_about, self.statistics) for field in fields
         )
-        return ProcessTree(process, parent, self._limits, self.statistics)
+        return ProcessTree(
+            process, parent, self._limits, self.statistics, texts_are_ids=texts_are_ids(fields[0])
+        )
 
 
 class _Decision:
@@ -241,7 +300,7 @@ class _Decision:
         self._candidate = candidate
         self._trees = trees
         self._processes = processes
-        self._answers: dict[tuple[int, LineageRelation], int] = {}
+        self._answers: dict[int, int] = {}
 
     def mark(self, tree: int, bit: int) -> None:
         """Note that the event satisfies a query."""
@@ -252,36 +311,33 @@ class _Decision:
             self._trees[tree].mark(process, bit)
             self._answers.clear()
 
-    def holds(self, asked: _Asked | None) -> bool:
-        """Say whether a condition may hold, which the matcher proposes; None asks for nothing."""
-        if asked is None:
-            return True
+    def holds(self, asked: _Asked) -> bool:
+        """Say whether a condition may hold, which the matcher proposes."""
         some_hold = False
         for relation in asked.relations:
-            if self._related(relation.tree, relation.node.relation) & relation.bit:
+            answer = self._answers.get(relation.question)
+            if answer is None:
+                answer = self._answers[relation.question] = self._answer(relation)
+            if answer & relation.bit:
                 self.lineage.add(relation.node)
                 some_hold = True
         if asked.otherwise is not None and not some_hold:
             return asked.otherwise in self._candidate.targets
         return holds(asked.remaining, self._candidate.row.document, lineage=self.lineage)
 
-    def _related(self, tree: int, relation: LineageRelation) -> int:
+    def _answer(self, relation: _Relation) -> int:
         """Return the queries that events of the related processes satisfied, as a mask."""
-        process = self._processes[tree]
+        process = self._processes[relation.tree]
         if process is None:
-            self.without_process.add(tree)
+            self.without_process.add(relation.tree)
             return 0
-        answer = self._answers.get((tree, relation))
-        if answer is None:
-            match relation:
-                case LineageRelation.EVENT:
-                    answer = process.own
-                case LineageRelation.CHILD:
-                    answer = self._trees[tree].of_parent(process)
-                case LineageRelation.DESCENDANT:
-                    answer = self._trees[tree].of_ancestors(process)
-            self._answers[tree, relation] = answer
-        return answer
+        match relation.node.relation:
+            case LineageRelation.EVENT:
+                return process.own
+            case LineageRelation.CHILD:
+                return self._trees[relation.tree].of_parent(process)
+            case LineageRelation.DESCENDANT:
+                return self._trees[relation.tree].of_ancestors(process)
 
 
 def _translated(state: TreeState, queries: Sequence[str]) -> Sequence[Process]:
