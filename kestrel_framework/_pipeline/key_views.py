@@ -11,7 +11,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
     StepEvent,
     raw_values_of_documents,
 )
-from kestrel_framework.event import EventSettings
+from kestrel_framework.event import Document, EventSettings
 
 
 class KeyViews:
@@ -25,7 +25,7 @@ class KeyViews:
         self._settings = settings
         self._paths: dict[str, bool] = {}
         self._decoder: EventDecoder | None = None
-        self._payload: bytes | None = None
+        self._given: bytes | Document | None = None
         self._view: View | None = None
 
     def raw_values(self, paths: Sequence[str]) -> ReadRaw:
@@ -39,24 +39,25 @@ class KeyViews:
 
         def read(event: StepEvent) -> object:
             nonlocal read_view
-            payload = event.payload
-            if payload is None:
+            given = event.given
+            view = self._view if given is self._given else self._viewed(given)
+            if view is None:
                 return read_from_document(event)
-            if payload is not self._payload:
-                self._read(payload)
             if read_view is None:
                 read_view = self._reader(paths)
-            if self._view is None or read_view is None:
-                return read_from_document(event)
-            return read_view(self._view)
+                if read_view is None:
+                    return read_from_document(event)
+            return read_view(view)
 
         return read
 
-    def _read(self, payload: bytes) -> None:
+    def _viewed(self, given: bytes | Document) -> View | None:
+        """Return the view of an event that came as bytes; None of another, or an odd one."""
         if self._decoder is None:
             self._decoder = EventDecoder(self._settings, self._paths)
-        self._view = self._decoder.view(payload)
-        self._payload = payload
+        self._given = given
+        self._view = view = self._decoder.view(given) if isinstance(given, bytes) else None
+        return view
 
     def _reader(self, paths: Sequence[str]) -> RawReader | None:
         """Return what reads paths from a view, if views hold all of them."""
