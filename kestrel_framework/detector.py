@@ -8,7 +8,7 @@ for alert in detector.feed([document]):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -27,6 +27,7 @@ from kestrel_framework._pipeline.flow import (
     MatchedBatch,
     Problem,
     Target,
+    Targets,
     targets_of,
 )
 from kestrel_framework._pipeline.key_views import KeyViews
@@ -131,7 +132,7 @@ class _Generation:
     event_targets: frozenset[int]
     decided_elsewhere: frozenset[int]
 
-    def idle(self, targets: Collection[int]) -> frozenset[int]:
+    def idle(self, targets: Targets) -> frozenset[int]:
         """Return those of some targets that mean nothing, and that no other stage decides."""
         return self.tracker.idle(targets) - self.decided_elsewhere
 
@@ -362,7 +363,8 @@ class Detector:
 
     def _follow(self, batch: EventBatch, matched: MatchedBatch) -> list[Alert]:
         """Return the alerts of a batch, given what it says by itself."""
-        self._note_losses(batch)
+        if batch.lost:
+            self._note_losses(batch.lost)
         for problem in matched.problems:
             self._report(problem)
         self.statistics.events += len(matched.places)
@@ -375,7 +377,8 @@ class Detector:
         related = generation.lineage.decide(
             matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
         )
-        alerts = self._completed(self._findings(generation.runner.confirm(related)))
+        confirmed = generation.runner.confirm(related)
+        alerts = self._completed(self._findings(confirmed)) if confirmed else []
         if batch.watermark is not None:
             alerts += self.advance(batch.watermark)
         return alerts
@@ -390,10 +393,9 @@ class Detector:
         self._next_offsets[stream] = first + len(batch)
         return attrs.evolve(batch, stream=stream, first_offset=first)
 
-    def _note_losses(self, batch: EventBatch) -> None:
-        if batch.lost:
-            self.statistics.lost.update(batch.lost)
-            self._losses.record(batch.lost, self._clock.greatest)
+    def _note_losses(self, lost: Mapping[str, int]) -> None:
+        self.statistics.lost.update(lost)
+        self._losses.record(lost, self._clock.greatest)
 
     def _findings(self, candidates: Iterable[Candidate]) -> Iterator[Completion]:
         """Yield what events are, in their order, by themselves and in sequences."""
