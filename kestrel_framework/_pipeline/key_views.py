@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from kestrel_framework._pipeline.event_decoder import EventDecoder, RawReader, View
 from kestrel_framework._pipeline.sequence_tracker import (
@@ -25,6 +27,7 @@ class KeyViews:
         self._settings = settings
         self._paths: dict[str, bool] = {}
         self._decoder: EventDecoder | None = None
+        self._decode: Callable[[bytes], View] = self._first_view
         self._given: bytes | Document | None = None
         self._view: View | None = None
 
@@ -40,7 +43,13 @@ class KeyViews:
         def read(event: StepEvent) -> object:
             nonlocal read_view
             given = event.given
-            view = self._view if given is self._given else self._viewed(given)
+            if given is not self._given:
+                self._given = given
+                try:
+                    self._view = self._decode(given) if isinstance(given, bytes) else None
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    self._view = self._odd_view(given)
+            view = self._view
             if view is None:
                 return read_from_document(event)
             if read_view is None:
@@ -51,12 +60,17 @@ class KeyViews:
 
         return read
 
-    def _viewed(self, given: bytes | Document) -> View | None:
-        """Return the view of an event that came as bytes; None of another, or an odd one."""
-        if self._decoder is None:
-            self._decoder = EventDecoder(self._settings, self._paths)
-        self._given = given
-        self._view = view = self._decoder.view(given) if isinstance(given, bytes) else None
+    def _first_view(self, payload: bytes) -> View:
+        self._decoder = EventDecoder(self._settings, self._paths)
+        self._decode = self._decoder.types.decode
+        return self._decode(payload)
+
+    def _odd_view(self, given: bytes | Document) -> View | None:
+        """Return the view of bytes that only the slow way can read, or None; learn from them."""
+        assert isinstance(given, bytes)
+        assert self._decoder is not None
+        view = self._decoder.view(given)
+        self._decode = self._decoder.types.decode
         return view
 
     def _reader(self, paths: Sequence[str]) -> RawReader | None:
