@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import attrs
 
@@ -13,73 +13,30 @@ from kestrel_framework._pipeline.over_approximation import (
     expression_of,
     where_no_lineage_holds,
 )
+from kestrel_framework._pipeline.process_lineage.decision import (
+    Asked,
+    Decision,
+    Plan,
+    Processes,
+    Relation,
+    plan_of,
+    relation_of,
+)
 from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
 from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader, texts_are_ids
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.queries import (
-    Query,
     QueryTable,
     TreeFields,
     outer_lineages,
     tree_name,
 )
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
-from kestrel_framework.interpreter import holds
-from kestrel_framework.predicate import Lineage, LineageRelation, Predicate
+from kestrel_framework.predicate import Lineage
 from kestrel_framework.rule import RuleSet
 
-_RELATIONS: Final = tuple(LineageRelation)
 _MOST_PLANS: Final = 4096
-
-_Processes: TypeAlias = Sequence[Process | None]
-"""The process of an event in each tree."""
-
-
-@attrs.frozen
-class _Relation:
-    """A `Lineage` node, and where its answer stands.
-
-    Attributes:
-        node: As the condition has it.
-        tree: Which tree.
-        question: What it asks of an event's process there; the same number for the same question.
-        bit: The query that it asks for, in the answer.
-    """
-
-    node: Lineage
-    tree: int
-    question: int
-    bit: int
-
-
-@attrs.frozen
-class _Asked:
-    """A condition that asks for lineage.
-
-    Attributes:
-        relations: What it asks for.
-        remaining: What is left to decide then, where the matcher proposes the condition.
-        otherwise: The number of the target that holds if the condition does without any of
-            the relations; the matcher is quicker than asking `remaining`.
-    """
-
-    relations: tuple[_Relation, ...]
-    remaining: Predicate
-    otherwise: int | None
-
-
-@attrs.frozen
-class _Plan:
-    """What to decide about an event that the matcher proposes some targets for.
-
-    Attributes:
-        queries: Those of them that are queries, and what each asks for in turn, if anything.
-        rules: Those of them that are conditions of rules, and what each asks for.
-    """
-
-    queries: tuple[tuple[Query, _Asked | None], ...]
-    rules: tuple[tuple[int, _Asked | None], ...]
 
 
 class ProcessLineage:
@@ -119,14 +76,14 @@ class ProcessLineage:
         queries = [query.target for query in self._table.queries]
         self._query_numbers = range(len(targets), len(targets) + len(queries))
         self._targets = queries
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, Asked] = {}
         for number, target in enumerate((*targets, *queries)):
             nodes = outer_lineages(expression_of(target.condition))
             if nodes:
                 relations = tuple(self._relation(node) for node in nodes)
                 remaining = decided_by_lineage(target.condition)
-                self._asked[number] = _Asked(relations, remaining, self._otherwise(target))
-        self._plans: dict[tuple[int, ...], _Plan] = {}
+                self._asked[number] = Asked(relations, remaining, self._otherwise(target))
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self._concerned = self._asked.keys() | self._query_numbers
 
     @property
@@ -210,45 +167,36 @@ class ProcessLineage:
         for index, values in enumerate(events, first):
             self._see(values, index)
 
-    def _see(self, values: tuple[object, ...], index: int) -> _Processes:
+    def _see(self, values: tuple[object, ...], index: int) -> Processes:
         """Learn from an event, and return its processes."""
         pairs = zip(self._trees, values[::2], values[1::2], strict=True)
         return [tree.see(own, parent, index) for tree, own, parent in pairs]
 
-    def _decided(self, candidate: Candidate, processes: _Processes) -> Candidate:
+    def _decided(self, candidate: Candidate, processes: Processes) -> Candidate:
         """Mark the event's processes, and return the candidate with the targets that may hold."""
-        decision = _Decision(candidate, self._trees, processes)
+        decision = Decision(candidate, self._trees, processes)
         plan = self._plans.get(candidate.targets)
         if plan is None:
             plan = self._planned(candidate.targets)
-        for query, asked in plan.queries:
-            if asked is None or decision.holds(asked):
-                decision.mark(query.tree, query.bit)
-        targets = tuple(
-            [number for number, asked in plan.rules if asked is None or decision.holds(asked)]
-        )
+        targets = decision.decided(plan)
         for tree in sorted(decision.without_process):
             self._report_missing(candidate.index, self._table.trees[tree])
         return Candidate(candidate.row, targets, frozenset(decision.lineage), candidate.index)
 
-    def _planned(self, targets: tuple[int, ...]) -> _Plan:
-        # The numbers of queries are such that one comes after those inside it.
+    def _planned(self, targets: tuple[int, ...]) -> Plan:
         first = self._query_numbers.start
-        plan = _Plan(
-            tuple(
-                [
-                    (self._table.queries[number - first], self._asked.get(number))
-                    for number in targets
-                    if number in self._query_numbers
-                ]
-            ),
-            tuple(
-                [
-                    (number, self._asked.get(number))
-                    for number in targets
-                    if number in self._rule_numbers
-                ]
-            ),
+        plan = plan_of(
+            [
+                (self._table.queries[number - first], self._asked.get(number))
+                for number in targets
+                if number in self._query_numbers
+            ],
+            [
+                (number, self._asked.get(number))
+                for number in targets
+                if number in self._rule_numbers
+            ],
+            targets,
         )
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
@@ -270,10 +218,9 @@ class ProcessLineage:
         self._targets.append(attrs.evolve(target, condition=condition))
         return len(self._rule_numbers) + len(self._targets) - 1
 
-    def _relation(self, node: Lineage) -> _Relation:
+    def _relation(self, node: Lineage) -> Relation:
         query = self._table.of(node)
-        question = query.tree * len(_RELATIONS) + _RELATIONS.index(node.relation)
-        return _Relation(node, query.tree, question, query.bit)
+        return relation_of(node, query.tree, query.bit)
 
     def _tree(self, fields: TreeFields) -> ProcessTree:
         process, parent = (
@@ -282,62 +229,6 @@ class ProcessLineage:
         return ProcessTree(
             process, parent, self._limits, self.statistics, texts_are_ids=texts_are_ids(fields[0])
         )
-
-
-class _Decision:
-    """What is decided about one event.
-
-    Attributes:
-        lineage: The nodes that are known to hold.
-        without_process: The trees in which the event has no process, of those it was needed in.
-    """
-
-    def __init__(
-        self, candidate: Candidate, trees: Sequence[ProcessTree], processes: _Processes
-    ) -> None:
-        self.lineage: set[Lineage] = set()
-        self.without_process: set[int] = set()
-        self._candidate = candidate
-        self._trees = trees
-        self._processes = processes
-        self._answers: dict[int, int] = {}
-
-    def mark(self, tree: int, bit: int) -> None:
-        """Note that the event satisfies a query."""
-        process = self._processes[tree]
-        if process is None:
-            self.without_process.add(tree)
-        else:
-            self._trees[tree].mark(process, bit)
-            self._answers.clear()
-
-    def holds(self, asked: _Asked) -> bool:
-        """Say whether a condition may hold, which the matcher proposes."""
-        some_hold = False
-        for relation in asked.relations:
-            answer = self._answers.get(relation.question)
-            if answer is None:
-                answer = self._answers[relation.question] = self._answer(relation)
-            if answer & relation.bit:
-                self.lineage.add(relation.node)
-                some_hold = True
-        if asked.otherwise is not None and not some_hold:
-            return asked.otherwise in self._candidate.targets
-        return holds(asked.remaining, self._candidate.row.document, lineage=self.lineage)
-
-    def _answer(self, relation: _Relation) -> int:
-        """Return the queries that events of the related processes satisfied, as a mask."""
-        process = self._processes[relation.tree]
-        if process is None:
-            self.without_process.add(relation.tree)
-            return 0
-        match relation.node.relation:
-            case LineageRelation.EVENT:
-                return process.own
-            case LineageRelation.CHILD:
-                return self._trees[relation.tree].of_parent(process)
-            case LineageRelation.DESCENDANT:
-                return self._trees[relation.tree].of_ancestors(process)
 
 
 def _translated(state: TreeState, queries: Sequence[str]) -> Sequence[Process]:
