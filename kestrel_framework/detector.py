@@ -27,7 +27,6 @@ from kestrel_framework._pipeline.flow import (
     MatchedBatch,
     Problem,
     Target,
-    Targets,
     targets_of,
 )
 from kestrel_framework._pipeline.key_views import KeyViews
@@ -130,11 +129,6 @@ class _Generation:
     result_filter: ResultFilter
     alert_builder: AlertBuilder
     event_targets: frozenset[int]
-    decided_elsewhere: frozenset[int]
-
-    def idle(self, targets: Targets) -> frozenset[int]:
-        """Return those of some targets that mean nothing, and that no other stage decides."""
-        return self.tracker.idle(targets) - self.decided_elsewhere
 
 
 class Detector:
@@ -333,7 +327,11 @@ class Detector:
             lineage,
             runner,
             SequenceTracker(
-                rules, targets, self._limits, raw_values=KeyViews(self._settings).raw_values
+                rules,
+                targets,
+                self._limits,
+                raw_values=KeyViews(self._settings).raw_values,
+                decided_elsewhere=lineage.asked | runner.asked,
             ),
             ResultFilter(rules),
             AlertBuilder(rules),
@@ -342,7 +340,6 @@ class Detector:
                 for number, target in enumerate(targets)
                 if isinstance(rules.rules[target.rule].body, EventRule)
             ),
-            lineage.asked | runner.asked,
         )
 
     @collector_paused()
@@ -373,7 +370,9 @@ class Detector:
             self._losses.close(times[0])
         stream, first = batch.stream or "", batch.first_offset or 0
         generation = self._generation
-        proposed = proposed_candidates(batch, matched, times, generation.matcher, generation.idle)
+        proposed = proposed_candidates(
+            batch, matched, times, generation.matcher, generation.tracker.idle
+        )
         related = generation.lineage.decide(
             matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
         )

@@ -40,12 +40,14 @@ class Idleness:
     Args:
         machines: What follows each rule, by its number.
         targets: The conditions, as they are numbered.
+        decided_elsewhere: Those whose events other stages have to see in any case.
     """
 
     def __init__(
         self,
         machines: Mapping[int, SequenceMachine | SampleMachine | JoinMachine],
         targets: Sequence[Target],
+        decided_elsewhere: frozenset[int],
     ) -> None:
         self._rules = {number: target.rule for number, target in enumerate(targets)}
         self._memories: dict[int, SequenceMemory] = {}
@@ -56,7 +58,7 @@ class Idleness:
                 self._memories[number] = machine.memory
             elif machine is not None:
                 beginning.add(number)
-        self._later = frozenset(self._memories)
+        self._later = frozenset(self._memories) - decided_elsewhere
         self._beginning = frozenset(beginning)
         # An event of theirs, or one that only tells the time, can complete what waits.
         patient = [

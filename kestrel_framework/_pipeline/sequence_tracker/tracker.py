@@ -85,6 +85,7 @@ class SequenceTracker:
             key begin anew after each sample.
         raw_values: Where the values of join keys come from, if not from the documents of events;
             for events that are given, not for those of a snapshot.
+        decided_elsewhere: The targets whose events other stages have to see in any case.
 
     Raises:
         RuleError: a sequence, sample or join makes no sense.
@@ -97,6 +98,7 @@ class SequenceTracker:
         limits: TrackerLimits | None = None,
         samples_per_key: int | None = None,
         raw_values: RawValues = raw_values_of_documents,
+        decided_elsewhere: frozenset[int] = frozenset(),
     ) -> None:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
@@ -107,7 +109,7 @@ class SequenceTracker:
             machine = self._machine(number, rule, samples_per_key)
             if machine is not None:
                 self._machines[number] = machine
-        self._idleness = Idleness(self._machines, targets)
+        self._idleness = Idleness(self._machines, targets, decided_elsewhere)
         self._routes = self._routes_to(targets, raw_values)
         self._routes_in_turn: dict[tuple[int, ...], tuple[_Route, ...]] = {}
 
@@ -144,7 +146,8 @@ class SequenceTracker:
     def idle(self, targets: Targets) -> frozenset[int]:
         """Return those of some targets that mean nothing to events that satisfy only these.
 
-        They are later steps of sequences that have not begun, and that none of these begins.
+        They are later steps of sequences that have not begun, and that none of these begins,
+        and no other stage decides about them.
         """
         if self._waiting_room.turns:
             return frozenset()
