@@ -8,7 +8,7 @@ for alert in detector.feed([document]):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -129,11 +129,6 @@ class _Generation:
     result_filter: ResultFilter
     alert_builder: AlertBuilder
     event_targets: frozenset[int]
-    decided_elsewhere: frozenset[int]
-
-    def idle(self, targets: Collection[int]) -> frozenset[int]:
-        """Return those of some targets that mean nothing, and that no other stage decides."""
-        return self.tracker.idle(targets) - self.decided_elsewhere
 
 
 class Detector:
@@ -332,7 +327,11 @@ class Detector:
             lineage,
             runner,
             SequenceTracker(
-                rules, targets, self._limits, raw_values=KeyViews(self._settings).raw_values
+                rules,
+                targets,
+                self._limits,
+                raw_values=KeyViews(self._settings).raw_values,
+                decided_elsewhere=lineage.asked | runner.asked,
             ),
             ResultFilter(rules),
             AlertBuilder(rules),
@@ -341,7 +340,6 @@ class Detector:
                 for number, target in enumerate(targets)
                 if isinstance(rules.rules[target.rule].body, EventRule)
             ),
-            lineage.asked | runner.asked,
         )
 
     @collector_paused()
@@ -362,7 +360,8 @@ class Detector:
 
     def _follow(self, batch: EventBatch, matched: MatchedBatch) -> list[Alert]:
         """Return the alerts of a batch, given what it says by itself."""
-        self._note_losses(batch)
+        if batch.lost:
+            self._note_losses(batch.lost)
         for problem in matched.problems:
             self._report(problem)
         self.statistics.events += len(matched.places)
@@ -371,11 +370,14 @@ class Detector:
             self._losses.close(times[0])
         stream, first = batch.stream or "", batch.first_offset or 0
         generation = self._generation
-        proposed = proposed_candidates(batch, matched, times, generation.matcher, generation.idle)
+        proposed = proposed_candidates(
+            batch, matched, times, generation.matcher, generation.tracker.idle
+        )
         related = generation.lineage.decide(
             matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
         )
-        alerts = self._completed(self._findings(generation.runner.confirm(related)))
+        confirmed = generation.runner.confirm(related)
+        alerts = self._completed(self._findings(confirmed)) if confirmed else []
         if batch.watermark is not None:
             alerts += self.advance(batch.watermark)
         return alerts
@@ -390,10 +392,9 @@ class Detector:
         self._next_offsets[stream] = first + len(batch)
         return attrs.evolve(batch, stream=stream, first_offset=first)
 
-    def _note_losses(self, batch: EventBatch) -> None:
-        if batch.lost:
-            self.statistics.lost.update(batch.lost)
-            self._losses.record(batch.lost, self._clock.greatest)
+    def _note_losses(self, lost: Mapping[str, int]) -> None:
+        self.statistics.lost.update(lost)
+        self._losses.record(lost, self._clock.greatest)
 
     def _findings(self, candidates: Iterable[Candidate]) -> Iterator[Completion]:
         """Yield what events are, in their order, by themselves and in sequences."""

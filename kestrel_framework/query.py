@@ -156,6 +156,7 @@ def _related(
         report(problem)
     times = EventClock().times(matched.times)
     tiebreakers = matched.tiebreakers or [None] * len(times)
+    given: Sequence[bytes | Document] = batch.payloads or batch.documents
 
     def in_order(index: int) -> Ordinal:
         return ordinal_of(times[index], tiebreakers[index], _STREAM, matched.places[index])
@@ -165,7 +166,8 @@ def _related(
     candidates = [
         Candidate(
             Row(
-                matcher.document_reader(batch, matched.places[match.index]),
+                matcher.decoder.document,
+                given[matched.places[match.index]],
                 times[match.index],
                 _STREAM,
                 matched.places[match.index],

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from kestrel_framework._pipeline.event_matcher import EventMatcher
-from kestrel_framework._pipeline.flow import Candidate, MatchedBatch, Row
-from kestrel_framework.event import EventBatch
+from kestrel_framework._pipeline.flow import Candidate, MatchedBatch, Row, Targets
+from kestrel_framework.event import Document, EventBatch
+from kestrel_framework.predicate import Lineage
+
+_NO_TARGETS: Final = frozenset[int]()
+_NO_LINEAGE: Final = frozenset[Lineage]()
 
 
 def proposed_candidates(
@@ -15,7 +19,7 @@ def proposed_candidates(
     matched: MatchedBatch,
     times: Sequence[int],
     matcher: EventMatcher,
-    idle: Callable[[Collection[int]], frozenset[int]],
+    idle: Callable[[Targets], frozenset[int]],
 ) -> list[Candidate]:
     """Return the events of a batch that satisfy targets which mean something.
 
@@ -27,26 +31,34 @@ def proposed_candidates(
         idle: Returns those of some targets that events need not be looked at for, if they
             satisfy no others than these.
     """
+    if not matched.matches:
+        return []
     combinations = {match.targets for match in matched.matches}
-    left_out = idle(frozenset[int]().union(*combinations))
+    left_out = idle(_union(combinations))
     left = {
-        targets: ()
-        if left_out.issuperset(targets)
-        else tuple([number for number in targets if number not in left_out])
+        targets: tuple([number for number in targets if number not in left_out])
         for targets in combinations
+        if not left_out.issuperset(targets)
     }
+    if not left:
+        return []
     stream, first = batch.stream or "", batch.first_offset or 0
     decode = matcher.decoder.document
-    payloads, documents = batch.payloads, batch.documents
+    given: Sequence[bytes | Document] = batch.payloads or batch.documents
+    places, tiebreakers = matched.places, matched.tiebreakers
     candidates = []
     for match in matched.matches:
-        targets = left[match.targets]
-        if targets:
+        targets = left.get(match.targets)
+        if targets is not None:
             index = match.index
-            place = matched.places[index]
-            tiebreaker = matched.tiebreakers[index] if matched.tiebreakers else None
-            payload = payloads[place] if payloads else None
-            read = partial(decode, documents[place] if payload is None else payload)
-            row = Row(read, times[index], stream, first + place, tiebreaker, payload)
-            candidates.append(Candidate(row, targets, index=index))
+            place = places[index]
+            tiebreaker = tiebreakers[index] if tiebreakers else None
+            row = Row(decode, given[place], times[index], stream, first + place, tiebreaker)
+            candidates.append(Candidate(row, targets, _NO_LINEAGE, index))
     return candidates
+
+
+def _union(combinations: set[tuple[int, ...]]) -> Targets:
+    if len(combinations) == 1:
+        return next(iter(combinations))
+    return _NO_TARGETS.union(*combinations)

@@ -5,10 +5,11 @@ Private: the form may change with every measurement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias, cast
 
 import attrs
+import msgspec
 
 from kestrel_framework.event import Document, Event, EventIdentity
 from kestrel_framework.predicate import Lineage
@@ -22,53 +23,34 @@ QUERY: Final = -2
 """The step number of a query inside a `Lineage`."""
 
 
-class Row:
+class Row(msgspec.Struct, eq=False, gc=False):
     """One event that something matched, or that is followed otherwise.
 
-    Args:
-        read_document: Returns the document; called once at most.
+    It can be in no reference cycle: the garbage collector does not look at it.
+
+    Attributes:
+        decode: Returns the document of what was given; None once it has.
+        given: The event as it came; then its document.
         timestamp: Event time in nanoseconds since 1970.
         stream: The name of the numbering.
         offset: The number in it.
         tiebreaker: What orders events of one timestamp.
-        payload: The bytes of the event, if it came as such.
     """
 
-    __slots__ = (
-        "_document",
-        "_read_document",
-        "offset",
-        "payload",
-        "stream",
-        "tiebreaker",
-        "timestamp",
-    )
-
-    def __init__(
-        self,
-        read_document: Callable[[], Document],
-        timestamp: int,
-        stream: str,
-        offset: int,
-        tiebreaker: int | float | str | None = None,
-        payload: bytes | None = None,
-    ) -> None:
-        self._read_document: Callable[[], Document] | None = read_document
-        self._document: Document | None = None
-        self.timestamp = timestamp
-        self.stream = stream
-        self.offset = offset
-        self.tiebreaker = tiebreaker
-        self.payload = payload
+    decode: Callable[[bytes | Document], Document] | None
+    given: bytes | Document
+    timestamp: int
+    stream: str
+    offset: int
+    tiebreaker: int | float | str | None = None
 
     @property
     def document(self) -> Document:
         """The whole event; decoded when first asked for."""
-        if self._document is None:
-            assert self._read_document is not None
-            self._document = self._read_document()
-            self._read_document = self.payload = None  # they hold the bytes of the event
-        return self._document
+        if self.decode is not None:
+            self.given = self.decode(self.given)
+            self.decode = None
+        return cast("Document", self.given)
 
     def event(self) -> Event:
         """Return the public view, for a row that matched."""
@@ -76,8 +58,7 @@ class Row:
         return Event(identity, self.timestamp, self.document, self.tiebreaker)
 
 
-@attrs.define(eq=False)
-class Match:
+class Match(msgspec.Struct, frozen=True, gc=False):
     """An event that satisfies targets.
 
     Attributes:
@@ -109,6 +90,9 @@ class MatchedBatch:
     processes: list[tuple[object, ...]] = attrs.field(factory=list)
     matches: list[Match] = attrs.field(factory=list)
 
+
+Targets: TypeAlias = tuple[int, ...] | frozenset[int]
+"""The numbers of some targets, each once."""
 
 Ordinal: TypeAlias = tuple[int, int, int | float | str, str, int]
 """What orders events; two different events never have the same."""
@@ -164,8 +148,7 @@ def targets_of(rules: RuleSet) -> tuple[Target, ...]:
     return tuple(targets)
 
 
-@attrs.define(eq=False)
-class Candidate:
+class Candidate(msgspec.Struct, eq=False, gc=False):
     """A row and the numbers of the targets it satisfies, ascending.
 
     `lineage` has the `Lineage` nodes that hold for it, of those that these targets ask for;
@@ -173,7 +156,7 @@ class Candidate:
     """
 
     row: Row
-    targets: Sequence[int]
+    targets: tuple[int, ...]
     lineage: frozenset[Lineage] = frozenset()
     index: int = 0
 

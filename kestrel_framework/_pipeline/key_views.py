@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from kestrel_framework._pipeline.event_decoder import EventDecoder, RawReader, View
 from kestrel_framework._pipeline.sequence_tracker import (
@@ -11,7 +13,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
     StepEvent,
     raw_values_of_documents,
 )
-from kestrel_framework.event import EventSettings
+from kestrel_framework.event import Document, EventSettings
 
 
 class KeyViews:
@@ -25,7 +27,8 @@ class KeyViews:
         self._settings = settings
         self._paths: dict[str, bool] = {}
         self._decoder: EventDecoder | None = None
-        self._payload: bytes | None = None
+        self._decode: Callable[[bytes], View] = self._first_view
+        self._given: bytes | Document | None = None
         self._view: View | None = None
 
     def raw_values(self, paths: Sequence[str]) -> ReadRaw:
@@ -39,24 +42,36 @@ class KeyViews:
 
         def read(event: StepEvent) -> object:
             nonlocal read_view
-            payload = event.payload
-            if payload is None:
+            given = event.given
+            if given is not self._given:
+                self._given = given
+                try:
+                    self._view = self._decode(given) if isinstance(given, bytes) else None
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    self._view = self._odd_view(given)
+            view = self._view
+            if view is None:
                 return read_from_document(event)
-            if payload is not self._payload:
-                self._read(payload)
             if read_view is None:
                 read_view = self._reader(paths)
-            if self._view is None or read_view is None:
-                return read_from_document(event)
-            return read_view(self._view)
+                if read_view is None:
+                    return read_from_document(event)
+            return read_view(view)
 
         return read
 
-    def _read(self, payload: bytes) -> None:
-        if self._decoder is None:
-            self._decoder = EventDecoder(self._settings, self._paths)
-        self._view = self._decoder.view(payload)
-        self._payload = payload
+    def _first_view(self, payload: bytes) -> View:
+        self._decoder = EventDecoder(self._settings, self._paths)
+        self._decode = self._decoder.types.decode
+        return self._decode(payload)
+
+    def _odd_view(self, given: bytes | Document) -> View | None:
+        """Return the view of bytes that only the slow way can read, or None; learn from them."""
+        assert isinstance(given, bytes)
+        assert self._decoder is not None
+        view = self._decoder.view(given)
+        self._decode = self._decoder.types.decode
+        return view
 
     def _reader(self, paths: Sequence[str]) -> RawReader | None:
         """Return what reads paths from a view, if views hold all of them."""

@@ -37,6 +37,8 @@ class LossLedger:
 
     def close(self, until: int) -> None:
         """Note the time of the first event after what was lost."""
+        if not self._losses:
+            return
         while_open = []
         while self._losses and self._losses[-1].until is None:
             while_open.append(attrs.evolve(self._losses.pop(), until=until))

@@ -110,7 +110,7 @@ class PredicateRunner:
         confirmed = []
         for place, candidate in enumerate(candidates):
             missing = refused.get(place, ())
-            targets = [number for number in candidate.targets if number not in missing]
+            targets = tuple([number for number in candidate.targets if number not in missing])
             if targets:
                 confirmed.append(Candidate(candidate.row, targets, candidate.lineage))
         return confirmed

@@ -85,7 +85,7 @@ class Seen:
 
 def row_of(document: Document, time: int, offset: int, tiebreaker: int | str | None = None) -> Row:
     """Return the row of an event of the stream `s`."""
-    return Row(lambda: document, time, "s", offset, tiebreaker)
+    return Row(lambda given: document, document, time, "s", offset, tiebreaker)
 
 
 def candidates(events: Sequence[Seen], rule: Rule, texts: dict[int, str]) -> list[Candidate]:
@@ -100,7 +100,7 @@ def candidates(events: Sequence[Seen], rule: Rule, texts: dict[int, str]) -> lis
             if texts[target.step].strip(MARKS) in event.letters
         ]
         if numbers:
-            found.append(Candidate(row, numbers))
+            found.append(Candidate(row, tuple(numbers)))
     return found
 
 

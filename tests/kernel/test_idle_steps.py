@@ -12,8 +12,9 @@ from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework._pipeline.flow import Candidate, targets_of
+from kestrel_framework._pipeline.flow import Candidate, Target, targets_of
 from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector, PartialMatches
 from kestrel_framework.event import Document, EventBatch
@@ -121,6 +122,32 @@ def together(outcome: _Outcome) -> list[_Finding]:
     return [finding for findings, _ in outcome for finding in findings]
 
 
+def idle_literally(
+    tracker: SequenceTracker, targets: Sequence[Target], asked: Collection[int]
+) -> set[int]:
+    """Say again which steps are idle."""
+    machines = tracker._machines
+    patient = {
+        rule
+        for rule, machine in machines.items()
+        if isinstance(machine, SequenceMachine) and machine.has_trailing
+    }
+    later = {
+        number
+        for number in asked
+        if isinstance(machine := machines[targets[number].rule], SequenceMachine)
+        and machine.is_later(targets[number].step)
+    }
+    begun = {targets[number].rule for number in asked if number not in later}
+    if begun & patient or any(machines[rule].live for rule in patient):
+        return set()
+    return {
+        number
+        for number in later
+        if not machines[targets[number].rule].live and targets[number].rule not in begun
+    }
+
+
 class TestWhichStepsAreIdle:
     """Targets are numbered by steps, then `until`."""
 
@@ -151,32 +178,62 @@ class TestWhichStepsAreIdle:
         rule = shape.rule()
         tracker = tracker_for(rule)
         tracker.advance(candidates(stream(seen), rule, texts_of(shape)))
-        assert tracker.idle(asked) == idle
+        assert tracker.idle(frozenset(asked)) == idle
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    Shape(("A", "B", "C")),
+                    Shape(("B", "A"), until="U"),
+                    Shape(("A", "!M"), maxspan=9),
+                    Shape(("!M", "A", "B"), maxspan=9),
+                ]
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        st.lists(st.integers(0, 2), max_size=6),
+        st.data(),
+    )
+    def test_of_several_rules_as_it_is_said(
+        self, shapes: list[Shape], begun: list[int], data: st.DataObject
+    ) -> None:
+        rules = RuleSet([shape.rule(f"rule {n}") for n, shape in enumerate(shapes)])
+        targets = targets_of(rules)
+        tracker = SequenceTracker(rules, targets)
+        for time, rule in enumerate(begun):
+            numbers = [n for n, one in enumerate(targets) if (one.rule, one.step) == (rule, 0)]
+            if numbers:
+                tracker.advance([Candidate(row_of({"key": 1}, time, time), (numbers[0],))])
+        asked = data.draw(st.frozensets(st.integers(0, len(targets) - 1)))
+        expected = idle_literally(tracker, targets, asked)
+        assert tracker.idle(asked) == tracker.idle(tuple(sorted(asked))) == expected
 
     def test_none_while_another_rule_waits_for_what_does_not_come(self) -> None:
         waiting, other = Shape(("A", "!M"), maxspan=9), Shape(("C", "D"))
         rules = RuleSet([waiting.rule("waiting"), other.rule("other")])
         tracker = SequenceTracker(rules, targets_of(rules))
-        assert tracker.idle({3}) == {3}
-        assert tracker.idle({0, 3}) == set()
-        tracker.advance([Candidate(row_of({"key": 1}, 0, 0), [0])])
-        assert tracker.idle({3}) == set()
-        assert len(tracker.advance([Candidate(row_of({"key": 1}, 99, 1), [3])])) == 1
-        assert tracker.idle({3}) == {3}
+        assert tracker.idle((3,)) == {3}
+        assert tracker.idle((0, 3)) == set()
+        tracker.advance([Candidate(row_of({"key": 1}, 0, 0), (0,))])
+        assert tracker.idle((3,)) == set()
+        assert len(tracker.advance([Candidate(row_of({"key": 1}, 99, 1), (3,))])) == 1
+        assert tracker.idle((3,)) == {3}
 
     def test_none_of_a_snapshot_that_goes_on(self) -> None:
         shape = Shape(("A", "B"))
         first, second = tracker_for(shape.rule()), tracker_for(shape.rule())
         first.advance(candidates(stream("A0"), shape.rule(), texts_of(shape)))
         second.restore(first.snapshot())
-        assert second.idle({1}) == set()
+        assert second.idle((1,)) == set()
 
     @pytest.mark.parametrize("kind", [SampleRule, JoinRule])
     def test_none_of_samples_and_joins(self, kind: type[SampleRule | JoinRule]) -> None:
         step = Step(ANY_EVENT, ALWAYS, (JoinKey(Field("key")),))
         tracker = tracker_for(Rule(RuleMetadata("rule"), kind((step, step))))
-        assert tracker.idle({0, 1}) == set()
-        assert tracker.idle({1}) == set()
+        assert tracker.idle((0, 1)) == set()
+        assert tracker.idle((1,)) == set()
 
 
 @st.composite

@@ -61,7 +61,7 @@ class AskedRuntime:
 
 
 def row(document: Document, offset: int = 0) -> Row:
-    return Row(lambda: document, 0, "s", offset)
+    return Row(lambda given: document, document, 0, "s", offset)
 
 
 def runner(
@@ -91,13 +91,13 @@ class TestPrograms:
         lua = AskedRuntime(lambda values: values[0] == "x")
         asked = runner([Target(0, 0, ANY_EVENT, ALWAYS), Target(1, 0, ANY_EVENT, program())], lua)
         candidates = [
-            Candidate(row({"a": "x"}), [1]),
-            Candidate(row({"a": "y"}), [0, 1]),
-            Candidate(row({"a": "z"}), [1]),
-            Candidate(row({}), [0]),
+            Candidate(row({"a": "x"}), (1,)),
+            Candidate(row({"a": "y"}), (0, 1)),
+            Candidate(row({"a": "z"}), (1,)),
+            Candidate(row({}), (0,)),
         ]
         confirmed = asked.confirm(candidates)
-        assert [candidate.targets for candidate in confirmed] == [[1], [0], [0]]
+        assert [candidate.targets for candidate in confirmed] == [(1,), (0,), (0,)]
         assert lua.calls == [[["x"], ["y"], ["z"]]]
 
     def test_a_program_sees_its_declared_fields_as_values(self) -> None:
@@ -118,7 +118,7 @@ class TestPrograms:
             "port": "445", "day": "02-01-1970", "name": "cmd", "several": ["x", 1, None],
             "one": ["x"], "wrong": "abc", "zero": 0, "object": {"k": 1}, "secret": "not declared",
         }  # fmt: skip
-        asked.confirm([Candidate(row(document), [0])])
+        asked.confirm([Candidate(row(document), (0,))])
         assert lua.calls == [
             [[445, 86_400 * 10**9, "cmd", ("x", "1"), ("x",), MISSING, MISSING, 0, {"k": 1}]]
         ]
@@ -145,8 +145,8 @@ class TestFailures:
             Target(7, UNTIL, ANY_EVENT, program(), prevents=True),
         ]
         asked = runner(targets, AskedRuntime(verdict), problems=problems)
-        (confirmed,) = asked.confirm([Candidate(row({}, 3), [0, 1])])
-        assert confirmed.targets == [1]
+        (confirmed,) = asked.confirm([Candidate(row({}, 3), (0, 1))])
+        assert confirmed.targets == (1,)
         assert [rule for rule, _ in problems] == [7, 7]
         assert problem in problems[0][1].message
         assert problems[0][1].origin == "s#3"
@@ -160,7 +160,7 @@ class TestFailures:
                 return [True]
 
         asked = runner([Target(0, 0, ANY_EVENT, program())], Short(bool), problems=problems)
-        assert asked.confirm([Candidate(row({}, n), [0]) for n in range(3)]) == []
+        assert asked.confirm([Candidate(row({}, n), (0,)) for n in range(3)]) == []
         assert len(problems) == 3
 
 
@@ -169,19 +169,19 @@ class TestExpressions:
 
     def test_under_the_native_runtime_they_are_not_asked_again(self) -> None:
         asked = runner([Target(0, 0, ANY_EVENT, self.EXPRESSION)], None)
-        candidates = [Candidate(row({}), [0])]
+        candidates = [Candidate(row({}), (0,))]
         assert asked.confirm(candidates) == candidates
 
     def test_under_another_runtime_each_is_asked(self) -> None:
         lua = AskedRuntime(lambda values: values == [1])
         asked = runner([Target(0, 0, ANY_EVENT, self.EXPRESSION)], lua, runtime="lua")
-        candidates = [Candidate(row({"a": 1}), [0]), Candidate(row({"a": 2}), [0])]
+        candidates = [Candidate(row({"a": 1}), (0,)), Candidate(row({"a": 2}), (0,))]
         assert len(asked.confirm(candidates)) == 1
 
     def test_what_reads_earlier_steps_is_left_to_the_tracker(self) -> None:
         on_step = Comparison(ComparisonOperator.EQUAL, Field("a"), StepField(0, "a"))
         asked = runner([Target(0, 1, ANY_EVENT, on_step)], None, runtime="lua")
-        assert len(asked.confirm([Candidate(row({}), [0])])) == 1
+        assert len(asked.confirm([Candidate(row({}), (0,))])) == 1
 
     @settings(max_examples=300, deadline=None)
     @given(predicates(), documents())
@@ -190,7 +190,7 @@ class TestExpressions:
     ) -> None:
         assume(_reads_each_path_in_one_way(predicate))
         asked = runner([Target(0, 0, ANY_EVENT, predicate)], NativeEvaluator(), runtime="lua")
-        confirmed = asked.confirm([Candidate(row(document), [0])])
+        confirmed = asked.confirm([Candidate(row(document), (0,))])
         assert bool(confirmed) == holds(predicate, document)
 
 

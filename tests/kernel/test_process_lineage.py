@@ -171,7 +171,7 @@ class TestDecisions:
         assert all(one.targets[:3] == (0, 1, 2) for one in proposed)
         decided = stage.decide(matched.processes, proposed)
         # What lineage refutes is dropped; what an earlier step may still save is not.
-        assert [one.targets[1:] for one in decided] == [[2], [2], [1, 2], [1, 2], [2]]
+        assert [one.targets[1:] for one in decided] == [(2,), (2,), (1, 2), (1, 2), (2,)]
         assert [set(one.lineage) for one in decided] == [
             set(), set(), {BELOW_WORD}, {BELOW_WORD}, set()
         ]  # fmt: skip
@@ -218,7 +218,7 @@ class TestQueries:
     def test_without_lineage_there_is_no_tree_and_no_work(self) -> None:
         rules = RuleSet((rule("r", named("sh")),))
         stage = ProcessLineage(rules, targets_of(rules))
-        candidates = [Candidate(row_of({}, 0, 0), [0])]
+        candidates = [Candidate(row_of({}, 0, 0), (0,))]
         assert stage.targets == ()
         assert stage.decide([], candidates) is candidates
 
@@ -410,7 +410,7 @@ class TestSnapshots:
         rules = RuleSet((rule("r", SHELL_BELOW_WORD),))
         stage = ProcessLineage(rules, targets_of(rules))
         events = list(zip(ids, reversed(ids), strict=True))
-        marked = [Candidate(row_of({}, 0, n), [1], index=n) for n in range(0, len(events), 2)]
+        marked = [Candidate(row_of({}, 0, n), (1,), index=n) for n in range(0, len(events), 2)]
         stage.decide(events, marked)
         stored = encode(stage.dump())
         again = ProcessLineage(rules, targets_of(rules))

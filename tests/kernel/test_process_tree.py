@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
 from typing import Any
 
+import attrs
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
-from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
+from kestrel_framework._pipeline.process_lineage.process_ids import (
+    process_id_reader,
+    texts_are_ids,
+)
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
 from kestrel_framework.predicate import Field
@@ -25,14 +30,21 @@ X, Y = 1, 2
 class Tree:
     """A tree whose processes are spoken of by their ids."""
 
-    def __init__(self, processes: int = 1000, generations: int = 100) -> None:
+    def __init__(
+        self, processes: int = 1000, generations: int = 100, kind: FieldType | None = None
+    ) -> None:
         self.statistics = LineageStatistics()
         self.problems: list[tuple[str, str, int]] = []
+        fields = (Field("p", kind), Field("pp", kind))
         process, parent = (
-            process_id_reader(Field(path), self._report, self.statistics) for path in ("p", "pp")
+            process_id_reader(field, self._report, self.statistics) for field in fields
         )
         self.tree = ProcessTree(
-            process, parent, LineageLimits(processes, generations), self.statistics
+            process,
+            parent,
+            LineageLimits(processes, generations),
+            self.statistics,
+            texts_are_ids=texts_are_ids(fields[0]),
         )
 
     def see(self, process: object, parent: object = None, mark: int = 0) -> Process:
@@ -53,6 +65,65 @@ class Tree:
 
     def parent(self, process: object) -> int:
         return self.tree.of_parent(self.see(process))
+
+    def everything(self) -> object:
+        """Return all that a tree knows, in order, and all that it has told."""
+        known = [
+            (process.id, process.parent, process.own, process.of_parent, process.inherited)
+            for process in self.tree.processes()
+        ]
+        return known, attrs.asdict(self.statistics), self.problems
+
+
+_LONG = "x" * 200
+_FOREIGN = "ж"
+_RAW_IDS = (
+    *("aa", "bb", "cc", "dd", "aa", "bb", "cc", "12", "12.0", "1.2", "::1", "::0001", "true", ""),
+    *(None, msgspec.UNSET, msgspec.UNSET, msgspec.UNSET, True, 1, 1.0, 12, _LONG, _FOREIGN),
+    *(("aa",), ("aa", "bb"), (), {"aa": 1}),
+    *("§" + hashlib.sha256(text.encode()).hexdigest() for text in (_LONG, _FOREIGN)),
+)
+
+
+@st.composite
+def raw_ids(draw: st.DrawFn) -> object:
+    """Return what may stand for an id; equal texts are the same object, or are not."""
+    raw = draw(st.sampled_from(_RAW_IDS))
+    return "".join([*raw]) if isinstance(raw, str) and draw(st.booleans()) else raw
+
+
+class TestSeveralAtOnce:
+    @settings(max_examples=600)
+    @given(
+        st.integers(1, 6),
+        st.sampled_from([None, None, FieldType.KEYWORD, FieldType.LONG, FieldType.IP, *FieldType]),
+        st.lists(
+            st.tuples(
+                st.lists(st.tuples(raw_ids(), raw_ids()), max_size=8),
+                raw_ids(),
+                raw_ids(),
+                st.sampled_from([0, X, Y]),
+            ),
+            max_size=8,
+        ),
+    )
+    def test_they_are_seen_as_one_after_the_other(
+        self,
+        limit: int,
+        kind: FieldType | None,
+        runs: list[tuple[list[tuple[object, object]], object, object, int]],
+    ) -> None:
+        together, apart = Tree(limit, kind=kind), Tree(limit, kind=kind)
+        for first, (events, process, parent, mark) in enumerate(runs):
+            together.tree.see_all(events, 10 * first)
+            for number, event in enumerate(events):
+                apart.tree.see(*event, 10 * first + number)
+            assert together.everything() == apart.everything()
+            for tree in (together.tree, apart.tree):
+                seen = tree.see(process, parent, 0)
+                if seen is not None and mark:
+                    tree.mark(seen, mark)
+        assert together.everything() == apart.everything()
 
 
 class TestRelations:

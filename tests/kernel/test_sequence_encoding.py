@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zlib
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -50,8 +51,10 @@ def tracker_with(*bodies: RuleBody) -> SequenceTracker:
     return SequenceTracker(rules, targets_of(rules))
 
 
-def candidate(document: Document, targets: list[int], time: int = 0, offset: int = 0) -> Candidate:
-    return Candidate(row_of(document, time, offset, "tie"), targets)
+def candidate(
+    document: Document, targets: Sequence[int], time: int = 0, offset: int = 0
+) -> Candidate:
+    return Candidate(row_of(document, time, offset, "tie"), tuple(targets))
 
 
 def busy_tracker() -> SequenceTracker:

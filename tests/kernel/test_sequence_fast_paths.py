@@ -115,10 +115,10 @@ def test_keys_may_come_from_elsewhere_than_documents(document: Document) -> None
     def attributes(paths: list[str]) -> operator.attrgetter[object]:
         return operator.attrgetter(*[names[path] for path in paths])
 
-    def never() -> Document:
+    def never(given: bytes | Document) -> Document:
         raise AssertionError("the document is not needed")
 
-    row = Row(never, 0, "stream", 5)
+    row = Row(never, b"", 0, "stream", 5)
     one = KeyReader(join_keys[1:], 9, TrackerStatistics(), attributes)  # type: ignore[arg-type]
     two = KeyReader(join_keys, 9, TrackerStatistics(), attributes)  # type: ignore[arg-type]
     assert one.read(row) == "stream"
@@ -199,7 +199,7 @@ def test_plain_steps_do_what_all_steps_do(
         numbers = [number for number, letter in enumerate(letters) if letter in satisfied]
         if not numbers:
             continue
-        found, expected = ([*t.advance([Candidate(row, numbers)])] for t in trackers)
+        found, expected = ([*t.advance([Candidate(row, tuple(numbers))])] for t in trackers)
         assert numbers_of(found) == numbers_of(expected)
         assert [one.key for one in found] == [one.key for one in expected]
         assert quick.statistics == slow.statistics

@@ -327,7 +327,7 @@ def test_rules_of_all_kinds_complete_in_their_order() -> None:
     rules = RuleSet([attrs.evolve(Join("AB").rule, metadata=RuleMetadata(n)) for n in "xy"])
     tracker = SequenceTracker(rules, targets_of(rules))
     rows = [row_of({"key": 1}, time, time) for time in (0, 1)]
-    done = tracker.advance([Candidate(rows[0], [0, 3]), Candidate(rows[1], [1, 2])])
+    done = tracker.advance([Candidate(rows[0], (0, 3)), Candidate(rows[1], (1, 2))])
     assert [(completion.rule, numbers_of([completion])) for completion in done] == [
         (0, [[0, 1]]),
         (1, [[1, 0]]),

@@ -100,7 +100,7 @@ def test_the_events_of_what_has_ended_are_let_go(steps: str, text: str) -> None:
     shape = Shape(tuple(steps.split()), 20, "U")
     rule = shape.rule()
     tracker = tracker_for(rule)
-    tracker.advance([Candidate(row_of({"key": "older"}, 0, 0), [0])])
+    tracker.advance([Candidate(row_of({"key": "older"}, 0, 0), (0,))])
     documents = []
     for word in text.split():
         document = Document(key=1, v=0)
@@ -132,7 +132,7 @@ def grown_by(keys: tuple[JoinKey, ...], steps: str, number: int) -> float:
     for step in range(len(shape.steps) - 1):
         rows = [row_of({"key": f"host-{n}", "second": f"user-{n}"}, step, n) for n in range(number)]
         assert all(row.document for row in rows)
-        every.append([Candidate(row, [step]) for row in rows])
+        every.append([Candidate(row, (step,)) for row in rows])
     gc.collect()
     tracemalloc.start()
     for some in every:

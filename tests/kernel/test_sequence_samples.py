@@ -44,7 +44,7 @@ def tracker_with(
 def candidates(events: list[tuple[set[int], object]]) -> list[Candidate]:
     """Make an event for each (filters it satisfies, key)."""
     return [
-        Candidate(row_of({"key": key}, number, number), sorted(filters))
+        Candidate(row_of({"key": key}, number, number), tuple(sorted(filters)))
         for number, (filters, key) in enumerate(events)
         if filters
     ]

@@ -316,7 +316,7 @@ def test_a_step_that_refers_to_another_asks_for_the_lineage_of_its_own_event(
     held = [frozenset[Lineage](), frozenset([LINEAGE]), frozenset([LINEAGE]), frozenset[Lineage]()]
     done = tracker.advance(
         [
-            Candidate(row_of({"v": v}, n, n), [min(n, 1)], held[n])
+            Candidate(row_of({"v": v}, n, n), (min(n, 1),), held[n])
             for n, v in enumerate([7, 8, 7, 7])
         ]
     )
@@ -376,7 +376,7 @@ def test_rules_complete_in_their_order_and_event_rules_are_ignored() -> None:
     rules = RuleSet([event_rule, shape.rule("one"), shape.rule("two")])
     tracker = SequenceTracker(rules, targets_of(rules))
     rows = [row_of({"key": 1}, time, time) for time in (0, 1)]
-    done = tracker.advance([Candidate(rows[0], [0, 1, 3]), Candidate(rows[1], [0, 2, 4])])
+    done = tracker.advance([Candidate(rows[0], (0, 1, 3)), Candidate(rows[1], (0, 2, 4))])
     assert [completion.rule for completion in done] == [1, 2]
 
 
@@ -393,9 +393,9 @@ def test_the_total_limit_looks_at_all_rules_and_forgets_the_expired_first() -> N
     rules = RuleSet([Shape(("A", "B"), 5).rule("short"), Shape(("A", "B")).rule("long")])
     tracker = SequenceTracker(rules, targets_of(rules), TrackerLimits(total=2))
     rows = [row_of({"key": n}, time, n) for n, time in enumerate((0, 1, 9))]
-    tracker.advance([Candidate(rows[0], [2]), Candidate(rows[1], [0]), Candidate(rows[2], [2])])
+    tracker.advance([Candidate(rows[0], (2,)), Candidate(rows[1], (0,)), Candidate(rows[2], (2,))])
     assert tracker.statistics.ended == {EndReason.EXPIRED: 1}
-    tracker.advance([Candidate(row_of({"key": 7}, 10, 3), [2])])
+    tracker.advance([Candidate(row_of({"key": 7}, 10, 3), (2,))])
     assert tracker.statistics.ended[EndReason.EVICTED] == 1
     assert tracker.statistics.live == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final
 
 import attrs
 
@@ -13,9 +13,18 @@ from kestrel_framework._pipeline.over_approximation import (
     expression_of,
     where_no_lineage_holds,
 )
+from kestrel_framework._pipeline.process_lineage.decision import (
+    Asked,
+    Decision,
+    Plan,
+    Processes,
+    Relation,
+    plan_of,
+    relation_of,
+)
 from kestrel_framework._pipeline.process_lineage.encoding import LineageState, TreeState
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
-from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader
+from kestrel_framework._pipeline.process_lineage.process_ids import process_id_reader, texts_are_ids
 from kestrel_framework._pipeline.process_lineage.process_tree import Process, ProcessTree
 from kestrel_framework._pipeline.process_lineage.queries import (
     QueryTable,
@@ -24,37 +33,10 @@ from kestrel_framework._pipeline.process_lineage.queries import (
     tree_name,
 )
 from kestrel_framework._pipeline.process_lineage.statistics import LineageStatistics
-from kestrel_framework.interpreter import holds
-from kestrel_framework.predicate import Lineage, LineageRelation, Predicate
+from kestrel_framework.predicate import Lineage
 from kestrel_framework.rule import RuleSet
 
-_Processes: TypeAlias = Sequence[Process | None]
-"""The process of an event in each tree."""
-
-
-@attrs.frozen
-class _Relation:
-    """A `Lineage` node, and where its answer stands."""
-
-    node: Lineage
-    tree: int
-    bit: int
-
-
-@attrs.frozen
-class _Asked:
-    """A condition that asks for lineage.
-
-    Attributes:
-        relations: What it asks for.
-        remaining: What is left to decide then, where the matcher proposes the condition.
-        otherwise: The number of the target that holds if the condition does without any of
-            the relations; the matcher is quicker than asking `remaining`.
-    """
-
-    relations: tuple[_Relation, ...]
-    remaining: Predicate
-    otherwise: int | None
+_MOST_PLANS: Final = 4096
 
 
 class ProcessLineage:
@@ -94,13 +76,14 @@ class ProcessLineage:
         queries = [query.target for query in self._table.queries]
         self._query_numbers = range(len(targets), len(targets) + len(queries))
         self._targets = queries
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, Asked] = {}
         for number, target in enumerate((*targets, *queries)):
             nodes = outer_lineages(expression_of(target.condition))
             if nodes:
                 relations = tuple(self._relation(node) for node in nodes)
                 remaining = decided_by_lineage(target.condition)
-                self._asked[number] = _Asked(relations, remaining, self._otherwise(target))
+                self._asked[number] = Asked(relations, remaining, self._otherwise(target))
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self._concerned = self._asked.keys() | self._query_numbers
 
     @property
@@ -139,21 +122,18 @@ class ProcessLineage:
             return candidates
         left = []
         self._place = place
-        first, *others = [tree.see for tree in self._trees]
-        coming = iter(candidates)
-        candidate = next(coming, None)
-        for index, values in enumerate(events):
-            processes: _Processes = (first(values[0], values[1], index),)
-            if others:
-                more = zip(others, values[2::2], values[3::2], strict=True)
-                processes = (*processes, *[see(own, parent, index) for see, own, parent in more])
-            if candidate is None or candidate.index != index:
-                continue
-            if not self._concerned.isdisjoint(candidate.targets):
-                candidate = self._decided(candidate, processes)
-            if candidate.targets:
+        seen = 0
+        for candidate in candidates:
+            if self._concerned.isdisjoint(candidate.targets):
                 left.append(candidate)
-            candidate = next(coming, None)
+                continue
+            index = candidate.index
+            self._see_all(events[seen:index], seen)
+            seen = index + 1
+            decided = self._decided(candidate, self._see(events[index], index))
+            if decided.targets:
+                left.append(decided)
+        self._see_all(events[seen:], seen)
         return left
 
     def dump(self) -> LineageState:
@@ -179,25 +159,49 @@ class ProcessLineage:
             before = known.get(name)
             tree.fill([] if before is None else _translated(before, self._table.of_tree(number)))
 
-    def _decided(self, candidate: Candidate, processes: _Processes) -> Candidate:
+    def _see_all(self, events: Sequence[tuple[object, ...]], first: int) -> None:
+        """Learn from events that nothing is asked about."""
+        if len(self._trees) == 1:
+            self._trees[0].see_all(events, first)
+            return
+        for index, values in enumerate(events, first):
+            self._see(values, index)
+
+    def _see(self, values: tuple[object, ...], index: int) -> Processes:
+        """Learn from an event, and return its processes."""
+        pairs = zip(self._trees, values[::2], values[1::2], strict=True)
+        return [tree.see(own, parent, index) for tree, own, parent in pairs]
+
+    def _decided(self, candidate: Candidate, processes: Processes) -> Candidate:
         """Mark the event's processes, and return the candidate with the targets that may hold."""
-        decision = _Decision(candidate, self._trees, processes)
-        # The numbers of queries are such that one comes after those inside it.
-        for number in candidate.targets:
-            if number in self._query_numbers and decision.holds(self._asked.get(number)):
-                query = self._table.queries[number - self._query_numbers.start]
-                decision.mark(query.tree, query.bit)
-        targets = [
-            number
-            for number in self._of_rules(candidate)
-            if decision.holds(self._asked.get(number))
-        ]
+        decision = Decision(candidate, self._trees, processes)
+        plan = self._plans.get(candidate.targets)
+        if plan is None:
+            plan = self._planned(candidate.targets)
+        targets = decision.decided(plan)
         for tree in sorted(decision.without_process):
             self._report_missing(candidate.index, self._table.trees[tree])
         return Candidate(candidate.row, targets, frozenset(decision.lineage), candidate.index)
 
-    def _of_rules(self, candidate: Candidate) -> list[int]:
-        return [number for number in candidate.targets if number in self._rule_numbers]
+    def _planned(self, targets: tuple[int, ...]) -> Plan:
+        first = self._query_numbers.start
+        plan = plan_of(
+            [
+                (self._table.queries[number - first], self._asked.get(number))
+                for number in targets
+                if number in self._query_numbers
+            ],
+            [
+                (number, self._asked.get(number))
+                for number in targets
+                if number in self._rule_numbers
+            ],
+            targets,
+        )
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[targets] = plan
+        return plan
 
     def _report_missing(self, event: int, fields: TreeFields) -> None:
         problem = f"the event has no `{fields[0].path}`, so that no lineage is known for it"
@@ -214,74 +218,17 @@ class ProcessLineage:
         self._targets.append(attrs.evolve(target, condition=condition))
         return len(self._rule_numbers) + len(self._targets) - 1
 
-    def _relation(self, node: Lineage) -> _Relation:
+    def _relation(self, node: Lineage) -> Relation:
         query = self._table.of(node)
-        return _Relation(node, query.tree, query.bit)
+        return relation_of(node, query.tree, query.bit)
 
     def _tree(self, fields: TreeFields) -> ProcessTree:
         process, parent = (
             process_id_reader(field, self._report_about, self.statistics) for field in fields
         )
-        return ProcessTree(process, parent, self._limits, self.statistics)
-
-
-class _Decision:
-    """What is decided about one event.
-
-    Attributes:
-        lineage: The nodes that are known to hold.
-        without_process: The trees in which the event has no process, of those it was needed in.
-    """
-
-    def __init__(
-        self, candidate: Candidate, trees: Sequence[ProcessTree], processes: _Processes
-    ) -> None:
-        self.lineage: set[Lineage] = set()
-        self.without_process: set[int] = set()
-        self._candidate = candidate
-        self._trees = trees
-        self._processes = processes
-        self._answers: dict[tuple[int, LineageRelation], int] = {}
-
-    def mark(self, tree: int, bit: int) -> None:
-        """Note that the event satisfies a query."""
-        process = self._processes[tree]
-        if process is None:
-            self.without_process.add(tree)
-        else:
-            self._trees[tree].mark(process, bit)
-            self._answers.clear()
-
-    def holds(self, asked: _Asked | None) -> bool:
-        """Say whether a condition may hold, which the matcher proposes; None asks for nothing."""
-        if asked is None:
-            return True
-        some_hold = False
-        for relation in asked.relations:
-            if self._related(relation.tree, relation.node.relation) & relation.bit:
-                self.lineage.add(relation.node)
-                some_hold = True
-        if asked.otherwise is not None and not some_hold:
-            return asked.otherwise in self._candidate.targets
-        return holds(asked.remaining, self._candidate.row.document, lineage=self.lineage)
-
-    def _related(self, tree: int, relation: LineageRelation) -> int:
-        """Return the queries that events of the related processes satisfied, as a mask."""
-        process = self._processes[tree]
-        if process is None:
-            self.without_process.add(tree)
-            return 0
-        answer = self._answers.get((tree, relation))
-        if answer is None:
-            match relation:
-                case LineageRelation.EVENT:
-                    answer = process.own
-                case LineageRelation.CHILD:
-                    answer = self._trees[tree].of_parent(process)
-                case LineageRelation.DESCENDANT:
-                    answer = self._trees[tree].of_ancestors(process)
-            self._answers[tree, relation] = answer
-        return answer
+        return ProcessTree(
+            process, parent, self._limits, self.statistics, texts_are_ids=texts_are_ids(fields[0])
+        )
 
 
 def _translated(state: TreeState, queries: Sequence[str]) -> Sequence[Process]:

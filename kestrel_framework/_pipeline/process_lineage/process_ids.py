@@ -39,7 +39,7 @@ def process_id_reader(
     """
     parts = split_path(field.path)
     null_is_missing = field.null_value is None
-    takes_texts = field.type in (None, FieldType.KEYWORD)
+    takes_texts = texts_are_ids(field)
     takes_integers = field.type in (None, FieldType.LONG)
 
     def read(value: object, event: int) -> ProcessId | None:
@@ -72,6 +72,11 @@ def process_id_reader(
         return _bounded(first)
 
     return read
+
+
+def texts_are_ids(field: Field) -> bool:
+    """Say whether a short ASCII text that stands in a field is its id as it is."""
+    return field.type in (None, FieldType.KEYWORD)
 
 
 def _bounded(text: str) -> ProcessId | None:

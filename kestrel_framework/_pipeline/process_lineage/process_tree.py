@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from kestrel_framework._pipeline.process_lineage.limits import LineageLimits
 from kestrel_framework._pipeline.process_lineage.process_ids import IdReader, ProcessId
@@ -57,6 +59,7 @@ class ProcessTree:
         read_parent: Reads the id of that process's parent.
         limits: How much to remember.
         statistics: Where to count; shared.
+        texts_are_ids: Whether `read_process` takes every text that it has returned as it is.
     """
 
     def __init__(
@@ -65,11 +68,14 @@ class ProcessTree:
         read_parent: IdReader,
         limits: LineageLimits,
         statistics: LineageStatistics,
+        *,
+        texts_are_ids: bool = False,
     ) -> None:
         self._read_process = read_process
         self._read_parent = read_parent
         self._limits = limits
         self._statistics = statistics
+        self._texts_are_ids = texts_are_ids
         # Each in the order in which its processes were seen last.
         self._unmarked: OrderedDict[ProcessId, Process] = OrderedDict()
         self._marked: OrderedDict[ProcessId, Process] = OrderedDict()
@@ -99,6 +105,33 @@ class ProcessTree:
             if process.is_marked and not was_marked:
                 self._marked[process_id] = self._unmarked.pop(process_id)
         return process
+
+    def see_all(self, events: Iterable[tuple[object, ...]], first: int) -> None:
+        """Do what `see` does for several events in order whose processes nobody asks for.
+
+        Most events are of a process whose parent is known, and many of the one that was
+        seen just before.
+
+        Args:
+            events: What each has where its process stands, and where the parent stands.
+            first: Which event the first one is, for reports.
+        """
+        unmarked, marked = self._unmarked, self._marked
+        settled: object = msgspec.UNSET
+        for index, (value, parent_value) in enumerate(events, first):
+            if value is settled or value is msgspec.UNSET:
+                continue
+            settled = msgspec.UNSET
+            if self._texts_are_ids and type(value) is str and value.isascii():
+                kept = unmarked if value in unmarked else marked
+                process = kept.get(value)
+                if process is not None:
+                    if process.parent is not None:
+                        settled = value
+                    if process.parent is not None or parent_value is msgspec.UNSET:
+                        kept.move_to_end(value)
+                        continue
+            self.see(value, parent_value, index)
 
     def mark(self, process: Process, query: int) -> None:
         """Note that the event just seen, of `process`, satisfied a query (a mask of one bit)."""

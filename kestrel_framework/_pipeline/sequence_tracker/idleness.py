@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
-from kestrel_framework._pipeline.flow import Target
+from kestrel_framework._pipeline.flow import Target, Targets
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
+from kestrel_framework._pipeline.sequence_tracker.sequence_memory import SequenceMemory
 
+_NONE: Final = frozenset[int]()
 _MOST_PLANS: Final = 4096
 
 
@@ -21,11 +23,12 @@ class _Plan:
 
     Attributes:
         begins_patient: Whether one of them begins a sequence that can complete by waiting.
-        later: Those that are later steps of sequences that none of them begins.
+        later: Those that are later steps of sequences that none of them begins, with what these
+            remember.
     """
 
     begins_patient: bool
-    later: tuple[tuple[int, SequenceMachine], ...]
+    later: tuple[tuple[int, SequenceMemory], ...]
 
 
 class Idleness:
@@ -37,47 +40,60 @@ class Idleness:
     Args:
         machines: What follows each rule, by its number.
         targets: The conditions, as they are numbered.
+        decided_elsewhere: Those whose events other stages have to see in any case.
     """
 
     def __init__(
         self,
         machines: Mapping[int, SequenceMachine | SampleMachine | JoinMachine],
         targets: Sequence[Target],
+        decided_elsewhere: frozenset[int],
     ) -> None:
-        self._later: dict[int, SequenceMachine] = {}
-        self._beginning: dict[int, int] = {}
+        self._rules = {number: target.rule for number, target in enumerate(targets)}
+        self._memories: dict[int, SequenceMemory] = {}
+        beginning = set()
         for number, target in enumerate(targets):
             machine = machines.get(target.rule)
             if isinstance(machine, SequenceMachine) and machine.is_later(target.step):
-                self._later[number] = machine
+                self._memories[number] = machine.memory
             elif machine is not None:
-                self._beginning[number] = target.rule
+                beginning.add(number)
+        self._later = frozenset(self._memories) - decided_elsewhere
+        self._beginning = frozenset(beginning)
         # An event of theirs, or one that only tells the time, can complete what waits.
-        self._patient = [
+        patient = [
             machine
             for machine in machines.values()
             if isinstance(machine, SequenceMachine) and machine.has_trailing
         ]
-        self._plans: dict[frozenset[int], _Plan] = {}
+        self._plans: dict[Targets, _Plan] = {}
+        self._patient_rules = frozenset([machine.rule for machine in patient])
+        self._patient_memories = [machine.memory for machine in patient]
 
-    def idle(self, targets: Collection[int]) -> frozenset[int]:
+    def idle(self, targets: Targets) -> frozenset[int]:
         """Return those of `targets` whose sequences have not begun, nor begin with another one."""
-        together = frozenset(targets)
-        plan = self._plans.get(together)
+        plan = self._plans.get(targets)
         if plan is None:
-            plan = self._planned(together)
-        if plan.begins_patient or any(machine.live for machine in self._patient):
-            return frozenset()
-        return frozenset([number for number, machine in plan.later if not machine.live])
+            plan = self._planned(targets)
+        if plan.begins_patient or not plan.later:
+            return _NONE
+        for memory in self._patient_memories:
+            if memory.live:
+                return _NONE
+        return frozenset([number for number, memory in plan.later if not memory.live])
 
-    def _planned(self, targets: frozenset[int]) -> _Plan:
-        begun = {self._beginning[number] for number in targets if number in self._beginning}
-        later = [
-            (number, machine)
-            for number in targets
-            if (machine := self._later.get(number)) is not None and machine.rule not in begun
-        ]
-        plan = _Plan(any(machine.rule in begun for machine in self._patient), tuple(later))
+    def _planned(self, targets: Targets) -> _Plan:
+        begun = {self._rules[number] for number in self._beginning.intersection(targets)}
+        plan = _Plan(
+            not begun.isdisjoint(self._patient_rules),
+            tuple(
+                [
+                    (number, self._memories[number])
+                    for number in self._later.intersection(targets)
+                    if self._rules[number] not in begun
+                ]
+            ),
+        )
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         self._plans[targets] = plan

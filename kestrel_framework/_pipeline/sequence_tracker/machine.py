@@ -49,6 +49,10 @@ class SequenceMachine:
         limits: How much to remember.
         statistics: Where to count; shared.
         waiting_room: Where complete matches wait; shared.
+
+    Attributes:
+        rule: As given.
+        memory: What it remembers. Stays the same object.
     """
 
     def __init__(
@@ -73,17 +77,17 @@ class SequenceMachine:
         self._has_trailing = self._roles[-1].place is Place.TRAILING
         until = referring_condition(body.until) if body.until else None
         self._until = Role(UNTIL, Place.UNTIL, UNTIL, until)
-        self._memory = SequenceMemory(self._last_stage, body.maxspan, limits, statistics)
-        self.expire = self._memory.expire
-        self.oldest = self._memory.oldest
-        self.evict_oldest = self._memory.evict_oldest
-        self.dump = self._memory.dump
-        self.clear = self._memory.clear
+        self.memory = SequenceMemory(self._last_stage, body.maxspan, limits, statistics)
+        self.expire = self.memory.expire
+        self.oldest = self.memory.oldest
+        self.evict_oldest = self.memory.evict_oldest
+        self.dump = self.memory.dump
+        self.clear = self.memory.clear
 
     @property
     def live(self) -> int:
         """The entries held."""
-        return self._memory.live
+        return self.memory.live
 
     # --- events -----------------------------------------------------------------
 
@@ -104,9 +108,9 @@ class SequenceMachine:
     def _taker(self, role: Role) -> TakeEvent:
         if not self._watched and role.condition is None and role.place is Place.STAGE:
             if role.stage == 0 and self._last_stage > 0:
-                return plain_start(self._memory)
+                return plain_start(self.memory)
             if role.stage > 0 and not role.fork:
-                return plain_step(self._memory, role.stage, self._complete)
+                return plain_step(self.memory, role.stage, self._complete)
 
         return functools.partial(self._take, role)
 
@@ -128,16 +132,16 @@ class SequenceMachine:
             case Place.UNTIL:
                 self._interrupt(event, lineage, key)
             case Place.LEADING:
-                self._memory.expire(event.timestamp)
-                self._memory.remember_leading(key, event.timestamp)
-                self._memory.obey_limit()
+                self.memory.expire(event.timestamp)
+                self.memory.remember_leading(key, event.timestamp)
+                self.memory.obey_limit()
             case Place.GAP:
                 self._mark_gap(role, event, lineage, key)
             case Place.TRAILING:
                 self._contradict_waiting(role, event, lineage, key)
 
     def _start(self, event: StepEvent, key: Key, done: list[Completion]) -> None:
-        memory = self._memory
+        memory = self.memory
         memory.expire(event.timestamp)
         partial = Partial(key, event, event)
         if self._watched:
@@ -158,7 +162,7 @@ class SequenceMachine:
         key: Key,
         done: list[Completion],
     ) -> None:
-        memory = self._memory
+        memory = self.memory
         before = memory.pending[role.stage - 1]
         partial = before.get(key)
         if partial is None or not precedes(partial.last, event):
@@ -183,7 +187,7 @@ class SequenceMachine:
 
     def _interrupt(self, event: StepEvent, lineage: Collection[Lineage], key: Key) -> None:
         """End what an `until` event follows or has just moved on; not what it has begun."""
-        for pending in self._memory.pending:
+        for pending in self.memory.pending:
             partial = pending.get(key)
             if (
                 partial is not None
@@ -191,14 +195,14 @@ class SequenceMachine:
                 and self._until.accepts(event, lineage, partial, self._step_of_stage)
             ):
                 del pending[key]
-                self._memory.end(partial, EndReason.UNTIL)
+                self.memory.end(partial, EndReason.UNTIL)
 
     # --- missing events -------------------------------------------------------------
 
     def _mark_gap(
         self, role: Role, event: StepEvent, lineage: Collection[Lineage], key: Key
     ) -> None:
-        partial = self._memory.pending[role.stage].get(key)
+        partial = self.memory.pending[role.stage].get(key)
         if (
             isinstance(partial, WatchedPartial)
             and partial.gap_hit is None
@@ -210,23 +214,23 @@ class SequenceMachine:
     def _contradict_waiting(
         self, role: Role, event: StepEvent, lineage: Collection[Lineage], key: Key
     ) -> None:
-        for partial in tuple(self._memory.waiting.get(key, ())):
+        for partial in tuple(self.memory.waiting.get(key, ())):
             if partial.last.timestamp < event.timestamp and role.accepts(
                 event, lineage, partial, self._step_of_stage
             ):
-                self._memory.remove(partial, EndReason.CONTRADICTED)
+                self.memory.remove(partial, EndReason.CONTRADICTED)
 
     # --- completion --------------------------------------------------------------------
 
     def _complete(self, partial: Partial, done: list[Completion]) -> None:
         if isinstance(partial, WatchedPartial):
             if partial.contradicted or self._is_led(partial):
-                self._memory.end(partial, EndReason.CONTRADICTED)
+                self.memory.end(partial, EndReason.CONTRADICTED)
                 return
             due = self._due(partial)
             if due is not None and due > partial.last.timestamp:
                 self._waiting_room.enter(due, self.rule, partial, self.release)
-                self._memory.wait(partial)
+                self.memory.wait(partial)
                 return
         self._emit(partial, done)
 
@@ -249,7 +253,7 @@ class SequenceMachine:
 
     def release(self, partial: WatchedPartial, done: list[Completion]) -> None:
         """Make a finding of a match that has waited long enough."""
-        self._memory.leave_waiting(partial)
+        self.memory.leave_waiting(partial)
         self._emit(partial, done)
 
     def _emit(self, partial: Partial, done: list[Completion]) -> None:
@@ -258,7 +262,7 @@ class SequenceMachine:
             events[step] = event.event()
         key = self._first_reader.shown(partial.key, partial.first)
         done.append(Completion(self.rule, key, tuple(events)))
-        self._memory.end(partial, EndReason.COMPLETED)
+        self.memory.end(partial, EndReason.COMPLETED)
 
     # --- state -------------------------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class SequenceMachine:
     def load(self, state: object) -> None:
         """Go on with what another machine of an equal rule remembered."""
         assert isinstance(state, SequenceState)
-        self._memory.load(state)
+        self.memory.load(state)
         for stage, partial in state.partials:
             if stage > self._last_stage:
                 assert isinstance(partial, WatchedPartial)

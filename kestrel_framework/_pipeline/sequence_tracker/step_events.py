@@ -36,8 +36,8 @@ class StepEvent(Protocol):
         """The whole event."""
 
     @property
-    def payload(self) -> bytes | None:
-        """The bytes of the event, where they are at hand and not decoded yet."""
+    def given(self) -> bytes | Document:
+        """The event as it came, in bytes for example, or its document."""
 
     def event(self) -> Event:
         """Return the public view."""
@@ -46,7 +46,7 @@ class StepEvent(Protocol):
 class RestoredEvent:
     """An event from a snapshot."""
 
-    __slots__ = ("_event", "document", "offset", "payload", "stream", "tiebreaker", "timestamp")
+    __slots__ = ("_event", "document", "given", "offset", "stream", "tiebreaker", "timestamp")
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -55,7 +55,7 @@ class RestoredEvent:
         self.offset = event.identity.offset
         self.tiebreaker = event.tiebreaker
         self.document = event.document
-        self.payload: bytes | None = None
+        self.given = event.document
 
     def event(self) -> Event:
         """Return the public view."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import operator
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 
-from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Target
+from kestrel_framework._pipeline.flow import UNTIL, Candidate, Completion, Target, Targets
 from kestrel_framework._pipeline.sequence_tracker.encoding import (
     MachineState,
     TrackerState,
@@ -45,6 +45,7 @@ from kestrel_framework.rule import (
 
 _BEFORE_ALL_STEPS: Final = -sys.maxsize
 _AFTER_ALL_STEPS: Final = 1
+_MOST_REMEMBERED: Final = 4096
 _TURN: Final = operator.attrgetter("turn")
 
 _Machine: TypeAlias = SequenceMachine | SampleMachine | JoinMachine
@@ -84,6 +85,7 @@ class SequenceTracker:
             key begin anew after each sample.
         raw_values: Where the values of join keys come from, if not from the documents of events;
             for events that are given, not for those of a snapshot.
+        decided_elsewhere: The targets whose events other stages have to see in any case.
 
     Raises:
         RuleError: a sequence, sample or join makes no sense.
@@ -96,6 +98,7 @@ class SequenceTracker:
         limits: TrackerLimits | None = None,
         samples_per_key: int | None = None,
         raw_values: RawValues = raw_values_of_documents,
+        decided_elsewhere: frozenset[int] = frozenset(),
     ) -> None:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
@@ -106,8 +109,9 @@ class SequenceTracker:
             machine = self._machine(number, rule, samples_per_key)
             if machine is not None:
                 self._machines[number] = machine
-        self._idleness = Idleness(self._machines, targets)
+        self._idleness = Idleness(self._machines, targets, decided_elsewhere)
         self._routes = self._routes_to(targets, raw_values)
+        self._routes_in_turn: dict[tuple[int, ...], tuple[_Route, ...]] = {}
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
         """Take events, in order, and return what they complete, in the order of completion.
@@ -139,10 +143,11 @@ class SequenceTracker:
                 self._make_room(event.timestamp)
         return done
 
-    def idle(self, targets: Collection[int]) -> frozenset[int]:
+    def idle(self, targets: Targets) -> frozenset[int]:
         """Return those of some targets that mean nothing to events that satisfy only these.
 
-        They are later steps of sequences that have not begun, and that none of these begins.
+        They are later steps of sequences that have not begun, and that none of these begins,
+        and no other stage decides about them.
         """
         if self._waiting_room.turns:
             return frozenset()
@@ -214,13 +219,11 @@ class SequenceTracker:
 
     def _take_several(self, candidate: Candidate, done: list[Completion]) -> None:
         """Take an event that satisfies several targets."""
-        routes = [
-            route for number in candidate.targets if (route := self._routes[number]) is not None
-        ]
+        routes = self._routes_in_turn.get(candidate.targets)
+        if routes is None:
+            routes = self._sorted_routes(candidate.targets)
         if not routes:
             return
-        if len(routes) > 1:
-            routes.sort(key=_TURN)
         event = candidate.row
         self._waiting_room.release(event.timestamp, done)
         known: dict[KeyReader, Key | list[Key]] = {}
@@ -235,6 +238,15 @@ class SequenceTracker:
                 route.take(event, key, candidate.lineage, done)
         if self.statistics.live > self._limits.total:
             self._make_room(event.timestamp)
+
+    def _sorted_routes(self, targets: tuple[int, ...]) -> tuple[_Route, ...]:
+        """Return the routes of several targets in their order, and remember them."""
+        routes = [route for number in targets if (route := self._routes[number]) is not None]
+        routes.sort(key=_TURN)
+        if len(self._routes_in_turn) >= _MOST_REMEMBERED:
+            self._routes_in_turn.clear()
+        in_turn = self._routes_in_turn[targets] = tuple(routes)
+        return in_turn
 
     def _make_room(self, now: int) -> None:
         """Let go of what has expired, then of the oldest entries of all rules."""
