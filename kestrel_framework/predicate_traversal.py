@@ -90,34 +90,35 @@ def contents_of(node: Node) -> Contents:
     known: Contents | None = getattr(node, "_contents", None)
     if known is not None:
         return known
-    found: list[tuple[Node, list[Node]]] = []
+    found: list[tuple[Node, Sequence[Node]]] = []
     waiting = [node]
+    readers = _READERS
     while waiting:
         current = waiting.pop()
         if getattr(current, "_contents", None) is None:
-            parts = [child for child in children(current) if type(child) is not Literal]
+            read = readers.get(type(current))
+            parts = () if read is None else read(current)
             found.append((current, parts))
             waiting += parts
+    keep = object.__setattr__  # as attrs keeps hashes: nothing that is compared or shown changes
+    own_contents = _OWN_CONTENTS
     for current, parts in reversed(found):
         contents = parts[0]._contents if len(parts) == 1 else _joined(parts)
-        own = _OWN_CONTENTS.get(type(current))
+        own = own_contents.get(type(current))
         if own is not None:
             contents = own(current, contents)
-        # As attrs keeps hashes: nothing that is compared or shown has changed.
-        object.__setattr__(current, "_contents", contents)
+        keep(current, "_contents", contents)
     return node._contents
 
 
-def _joined(nodes: Iterable[Node]) -> Contents:
+def _joined(nodes: Sequence[Node]) -> Contents:
     different = {node._contents for node in nodes}
     if len(different) == 1:
         return different.pop()
-    return Contents(*map(_union, zip(*different, strict=True))) if different else _NO_CONTENTS
-
-
-def _union(sets: Iterable[frozenset[Any]]) -> frozenset[Any]:
-    different = set(sets)
-    return different.pop() if len(different) == 1 else frozenset().union(*different)
+    if not different:
+        return _NO_CONTENTS
+    kinds, paths, structures = zip(*different, strict=True)
+    return Contents(_NOTHING.union(*kinds), _NOTHING.union(*paths), _NOTHING.union(*structures))
 
 
 def _of_field(node: Field, _: Contents) -> Contents:
@@ -143,7 +144,8 @@ def _with_structure(value: Node, inside: Contents) -> Contents:
     return inside
 
 
-_NO_CONTENTS: Final = Contents(frozenset(), frozenset(), frozenset())
+_NOTHING: Final[frozenset[Any]] = frozenset()
+_NO_CONTENTS: Final = Contents(_NOTHING, _NOTHING, _NOTHING)
 _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
     Field: _of_field,
     StepField: _of_kind,
@@ -155,6 +157,25 @@ _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
     IsNull: _of_null_test,
 }
 """What nodes add to what is inside; most add nothing, and share it."""
+
+
+def _but_literals(read: Callable[[Any], tuple[Node, ...]]) -> Callable[[Any], tuple[Node, ...]]:
+    def parts(node: Node) -> tuple[Node, ...]:
+        found = read(node)
+        if any([type(part) is Literal for part in found]):
+            return tuple([part for part in found if type(part) is not Literal])
+        return found
+
+    return parts
+
+
+_READERS: Final[Mapping[type, Callable[[Any], tuple[Node, ...]]]] = {
+    **_CHILDREN,
+    Membership: _but_literals(_CHILDREN[Wildcard]),
+    Comparison: _but_literals(_CHILDREN[Comparison]),
+    TextTest: _but_literals(_CHILDREN[TextTest]),
+}
+"""The parts of a node that may read anything; the choices of a membership are many, and do not."""
 
 
 def size(node: Node) -> int:
