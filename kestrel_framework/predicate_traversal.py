@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -90,14 +90,14 @@ def contents_of(node: Node) -> Contents:
     known: Contents | None = getattr(node, "_contents", None)
     if known is not None:
         return known
-    found: list[tuple[Node, Sequence[Node]]] = []
+    found: list[tuple[Node, tuple[Node, ...]]] = []
     waiting = [node]
     readers = _READERS
     while waiting:
         current = waiting.pop()
         if getattr(current, "_contents", None) is None:
             read = readers.get(type(current))
-            parts = () if read is None else read(current)
+            parts: tuple[Node, ...] = () if read is None else read(current)
             found.append((current, parts))
             waiting += parts
     keep = object.__setattr__  # as attrs keeps hashes: nothing that is compared or shown changes
@@ -162,7 +162,7 @@ _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
 def _but_literals(read: Callable[[Any], tuple[Node, ...]]) -> Callable[[Any], tuple[Node, ...]]:
     def parts(node: Node) -> tuple[Node, ...]:
         found = read(node)
-        if any([type(part) is Literal for part in found]):
+        if Literal in map(type, found):
             return tuple([part for part in found if type(part) is not Literal])
         return found
 

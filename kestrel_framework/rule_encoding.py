@@ -112,8 +112,8 @@ def decode_pipes(data: bytes) -> tuple[Pipe, ...]:
     return cast(tuple[Pipe, ...], _Reader(data).roots((Pipe,)))
 
 
-def encode_parts(parts: Sequence[RuleBody | Pipe]) -> bytes:
-    """Return the bytes of bodies and pipes of several rules, which `decode_parts` reads.
+def encode_parts(parts: Sequence[RuleBody | Pipe | Predicate]) -> bytes:
+    """Return the bytes of bodies, pipes and predicates of several rules, for `decode_parts`.
 
     What is equal in several of them is written once.
 
@@ -123,14 +123,14 @@ def encode_parts(parts: Sequence[RuleBody | Pipe]) -> bytes:
     return _Writer().document(parts)
 
 
-def decode_parts(data: bytes) -> tuple[RuleBody | Pipe, ...]:
+def decode_parts(data: bytes) -> tuple[RuleBody | Pipe | Predicate, ...]:
     """Return the parts that `encode_parts` made `data` of; equal nodes in them are one object.
 
     Raises:
-        ValueError: the bytes are not those of bodies and pipes.
+        ValueError: the bytes are not those of bodies, pipes and predicates.
     """
-    kinds = (*get_args(RuleBody), Pipe)
-    return cast("tuple[RuleBody | Pipe, ...]", _Reader(data).roots(kinds))
+    kinds = (*get_args(RuleBody), Pipe, *get_args(tree.Predicate))
+    return cast("tuple[RuleBody | Pipe | Predicate, ...]", _Reader(data).roots(kinds))
 
 
 # --- whole documents -------------------------------------------------------------------

@@ -9,11 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
-from kestrel_framework._pipeline.event_decoder import EventDecoder, View
-from kestrel_framework._pipeline.event_matcher import EventMatcher
-from kestrel_framework._pipeline.flow import Target
-from kestrel_framework._pipeline.rule_matcher import MatcherLimits, ReadEvent
-from kestrel_framework._pipeline.rule_matcher.clauses import (
+from kestrel_framework._clauses import (
     MOST_CLAUSES,
     MOST_FIELDS,
     Clause,
@@ -21,6 +17,10 @@ from kestrel_framework._pipeline.rule_matcher.clauses import (
     IndexedFields,
     path_of,
 )
+from kestrel_framework._pipeline.event_decoder import EventDecoder, View
+from kestrel_framework._pipeline.event_matcher import EventMatcher
+from kestrel_framework._pipeline.flow import Target
+from kestrel_framework._pipeline.rule_matcher import MatcherLimits, ReadEvent
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
 from kestrel_framework._pipeline.rule_matcher.memo_budget import Memo, MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.residuals import HELD, REFUTED, Residual, Residuals

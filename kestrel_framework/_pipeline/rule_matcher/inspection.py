@@ -13,13 +13,13 @@ from typing import Final
 
 import attrs
 
-from kestrel_framework._pipeline.event_decoder import ViewTypes
-from kestrel_framework._pipeline.flow import Target
-from kestrel_framework._pipeline.rule_matcher.clauses import (
+from kestrel_framework._clauses import (
     Clause,
     ClauseBuilder,
     IndexedFields,
 )
+from kestrel_framework._pipeline.event_decoder import ViewTypes
+from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, bits, leaves_of
 from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher, clauses_of_target
 from kestrel_framework._pipeline.rule_matcher.read_event import ReadEvent

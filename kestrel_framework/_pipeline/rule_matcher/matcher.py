@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from kestrel_framework._pipeline.event_decoder import View, ViewTypes
-from kestrel_framework._pipeline.flow import Target
-from kestrel_framework._pipeline.over_approximation import decided_by_event
-from kestrel_framework._pipeline.rule_matcher.clauses import (
+from kestrel_framework._clauses import (
     Clause,
     ClauseBuilder,
     IndexedFields,
 )
+from kestrel_framework._pipeline.event_decoder import View, ViewTypes
+from kestrel_framework._pipeline.flow import Target
+from kestrel_framework._pipeline.over_approximation import decided_by_event
 from kestrel_framework._pipeline.rule_matcher.decision_graph import (
     DecisionGraph,
     IndexedClause,
@@ -58,7 +58,7 @@ def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool
     return paths
 
 
-def clauses_of_target(target: Target, builder: ClauseBuilder) -> list[Clause]:
+def clauses_of_target(target: Target, builder: ClauseBuilder) -> Sequence[Clause]:
     """Return the clauses of a target, in the order in which they are numbered.
 
     Args:

@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from kestrel_framework._clauses import IndexedFields, reads_too_much
 from kestrel_framework._pipeline.event_decoder import RawReader
-from kestrel_framework._pipeline.rule_matcher.clauses import IndexedFields, reads_too_much
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState, Truth
 from kestrel_framework._pipeline.rule_matcher.memo_budget import MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.predicate_code import PredicateCode, RowTest

@@ -9,8 +9,8 @@ multiply the clauses too often stays whole, as a residual, and so does what read
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, cast
 
 import attrs
 
@@ -28,6 +28,7 @@ from kestrel_framework.predicate import (
     ElementCount,
     Field,
     IsNull,
+    Lineage,
     Literal,
     Membership,
     Node,
@@ -35,6 +36,7 @@ from kestrel_framework.predicate import (
     Or,
     Predicate,
     Regex,
+    StepField,
     TextTest,
     Truth,
     Wildcard,
@@ -110,10 +112,8 @@ def _are_terms_of(predicate: And | Or, terms: Sequence[Predicate]) -> bool:
     """Say whether these are the terms of a predicate as they are, and need not be put together."""
     kind = type(predicate)
     return len(terms) > 1 and all(
-        [
-            new is old and type(new) is not kind and type(new) is not Constant
-            for new, old in zip(terms, predicate.terms, strict=True)
-        ]
+        new is old and type(new) is not kind and type(new) is not Constant
+        for new, old in zip(terms, predicate.terms, strict=True)
     )
 
 
@@ -131,6 +131,20 @@ def _needed_fields(leaf: Predicate) -> list[Field]:
     return [attrs.evolve(field, whole=False) for field in fields]
 
 
+OTHER_EVENTS: Final[frozenset[type]] = frozenset({Lineage, StepField})
+"""Kinds of nodes that other events decide: a predicate with one has no clauses."""
+
+
+def clauses_kept_with(predicate: Predicate) -> tuple[Clause, ...] | None:
+    """Return the clauses of a predicate where all fields are indexed, if somebody kept them."""
+    return cast("tuple[Clause, ...] | None", getattr(predicate, "_clauses", None))
+
+
+def keep_clauses_with(predicate: Predicate, clauses: tuple[Clause, ...]) -> None:
+    """Keep what a `ClauseBuilder` makes of a predicate where all fields are indexed."""
+    object.__setattr__(predicate, "_clauses", clauses)  # nothing that is compared or shown changes
+
+
 class IndexedFields:
     """Says which one indexed field decides a predicate, if that is all it needs.
 
@@ -141,6 +155,10 @@ class IndexedFields:
     def __init__(self, is_indexed: Callable[[str], bool]) -> None:
         self._is_indexed = is_indexed
         self._paths: dict[Contents, str | None] = {}
+
+    def has_all(self, paths: Iterable[str]) -> bool:
+        """Say whether conditions on each of these paths may be separate."""
+        return all(map(self._is_indexed, paths))
 
     def path_of(self, predicate: Predicate) -> str | None:
         """Return the path of that field."""
@@ -168,14 +186,18 @@ class ClauseBuilder:
     """
 
     def __init__(self, fields: IndexedFields) -> None:
+        self._fields = fields
         self._path_of = fields.path_of
 
-    def clauses_of(self, predicate: Predicate) -> list[Clause]:
+    def clauses_of(self, predicate: Predicate) -> Sequence[Clause]:
         """Return the clauses of a predicate, which holds exactly where one of them does.
 
         Args:
             predicate: Without nodes that other events decide.
         """
+        kept = clauses_kept_with(predicate)
+        if kept is not None and self._fields.has_all(contents_of(predicate).paths):
+            return kept
         if reads_too_much(predicate):
             return [Clause({}, predicate)]
         return self._clauses(_pushed_inward(predicate, negated=False))
