@@ -92,16 +92,22 @@ def contents_of(node: Node) -> Contents:
         return known
     found: list[tuple[Node, tuple[Node, ...]]] = []
     waiting = [node]
-    readers = _READERS
+    keep = object.__setattr__  # as attrs keeps hashes: nothing that is compared or shown changes
+    only_parts, readers, own_contents = _ONLY_PARTS, _READERS, _OWN_CONTENTS
     while waiting:
         current = waiting.pop()
-        if getattr(current, "_contents", None) is None:
-            read = readers.get(type(current))
-            parts: tuple[Node, ...] = () if read is None else read(current)
-            found.append((current, parts))
-            waiting += parts
-    keep = object.__setattr__  # as attrs keeps hashes: nothing that is compared or shown changes
-    own_contents = _OWN_CONTENTS
+        if getattr(current, "_contents", None) is not None:
+            continue
+        kind = type(current)
+        if kind in only_parts:
+            inside = getattr(only_parts[kind](current), "_contents", None)
+            if inside is not None:
+                keep(current, "_contents", inside)
+                continue
+        read = readers.get(kind)
+        parts: tuple[Node, ...] = () if read is None else read(current)
+        found.append((current, parts))
+        waiting += parts
     for current, parts in reversed(found):
         contents = parts[0]._contents if len(parts) == 1 else _joined(parts)
         own = own_contents.get(type(current))
@@ -168,6 +174,12 @@ def _but_literals(read: Callable[[Any], tuple[Node, ...]]) -> Callable[[Any], tu
 
     return parts
 
+
+_ONLY_PARTS: Final[Mapping[type, Callable[[Any], Node]]] = {
+    **dict.fromkeys((Membership, Wildcard, Regex, Cidr), operator.attrgetter("value")),
+    Not: operator.attrgetter("term"),
+}
+"""Nodes that have the contents of one part, and add nothing."""
 
 _READERS: Final[Mapping[type, Callable[[Any], tuple[Node, ...]]]] = {
     **_CHILDREN,
