@@ -96,18 +96,26 @@ def _at(waiting: _ByLiteral, literal: str) -> Waiting:
 
 def _chosen(wildcards: Iterable[str], frequencies: GroupFrequencies) -> Iterator[tuple[str, Place]]:
     """Yield each wildcard with the place where the fewest texts are to be expected."""
-
-    def expected(place: Place) -> int:
-        frequency = frequencies.of_literal(place.literal)
-        length = len(place.literal)
-        if length >= _LONG or place.spot is not Spot.ANYWHERE:
-            return frequency
-        # What it costs to look for a literal at all, in patterns that wait in vain.
-        return frequency + (3 if length >= _TELLING_LITERAL else 30)
-
     for text in wildcards:
         places = wildcard_places(text)
-        yield text, places[0] if len(places) == 1 else min(places, key=expected)
+        chosen = places[0]
+        if len(places) > 1:
+            least = _expected(chosen, frequencies)
+            for place in places:
+                if not least:
+                    break
+                if place is not chosen and (expected := _expected(place, frequencies)) < least:
+                    chosen, least = place, expected
+        yield text, chosen
+
+
+def _expected(place: Place, frequencies: GroupFrequencies) -> int:
+    """Return how many texts are to be expected, with what it costs to look for a literal at all."""
+    frequency = frequencies.of_literal(place.literal)
+    length = len(place.literal)
+    if length >= _LONG or place.spot is not Spot.ANYWHERE:
+        return frequency
+    return frequency + (3 if length >= _TELLING_LITERAL else 30)
 
 
 def _looks(waiting: Mapping[Spot, _ByLiteral], frequencies: GroupFrequencies) -> Iterator[_Look]:
