@@ -90,8 +90,7 @@ class GroupFrequencies:
             data = encoded(literal)[:_LONGEST_LOOK]
             grouping = _BY_SIZE[min(len(data), _BY_SIZE_END)]
             groups = groups_from(0, data, grouping)
-            counts = self._frequencies(groups, grouping)
-            frequency = self._of_literals[literal] = min(counts)
+            frequency = self._of_literals[literal] = min(self._frequencies(groups, grouping))
         return frequency
 
     def rarest_groups(self, literal: str, grouping: Grouping) -> list[int]:
