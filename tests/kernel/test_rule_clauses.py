@@ -66,7 +66,7 @@ def all_indexed(path: str) -> bool:
 
 
 def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[Clause]:
-    return ClauseBuilder(IndexedFields(is_indexed)).clauses_of(predicate)
+    return list(ClauseBuilder(IndexedFields(is_indexed)).clauses_of(predicate))
 
 
 def clause_holds(clause: Clause, document: Mapping[str, object]) -> bool:
