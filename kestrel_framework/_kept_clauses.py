@@ -8,7 +8,7 @@ in a table of their own, and a clause is their numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -38,14 +38,16 @@ class ClauseRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 ConditionRecord: TypeAlias = tuple[ClauseRecord, ...] | None
 """The clauses of a condition; none for a program, or where other events decide."""
 
-_ALL_FIELDS: Final = IndexedFields(lambda path: True)
+
+def _all_fields() -> IndexedFields:
+    return IndexedFields(lambda path: True)
 
 
 class ClauseWriter:
     """Numbers what the clauses of many conditions require."""
 
     def __init__(self) -> None:
-        self._builder = ClauseBuilder(_ALL_FIELDS)
+        self._builder = ClauseBuilder(_all_fields())
         self._numbers: dict[Predicate, int] = {}
 
     @property
@@ -79,8 +81,9 @@ class ClauseReader:
 
     def __init__(self, predicates: Sequence[Predicate]) -> None:
         self._predicates = predicates
+        path_of = _all_fields().path_of
         self._paths = [
-            _ALL_FIELDS.path_of(predicate) if _taken_apart(predicate) is predicate else None
+            path_of(predicate) if _taken_apart(predicate) is predicate else None
             for predicate in predicates
         ]
 
