@@ -82,9 +82,10 @@ class ClauseReader:
     def __init__(self, predicates: Sequence[Predicate]) -> None:
         self._predicates = predicates
         path_of = _all_fields().path_of
+        self._contents = [contents_of(predicate) for predicate in predicates]
         self._paths = [
-            path_of(predicate) if _taken_apart(predicate) is predicate else None
-            for predicate in predicates
+            path_of(predicate) if OTHER_EVENTS.isdisjoint(contents.kinds) else None
+            for predicate, contents in zip(predicates, self._contents, strict=True)
         ]
 
     def read(self, condition: Condition, record: ConditionRecord) -> None:
@@ -111,11 +112,10 @@ class ClauseReader:
             if path not in whole.paths or path in conditions:
                 raise ValueError("a condition of a clause is not on a field of its own")
             conditions[path] = self._predicates[number]
-        residual = self._predicates[record.residual]
-        rest = contents_of(residual)
+        rest = self._contents[record.residual]
         if not (rest.paths <= whole.paths and rest.kinds <= whole.kinds):
             raise ValueError("a residual asks for more than the whole condition")
-        return Clause(conditions, residual)
+        return Clause(conditions, self._predicates[record.residual])
 
 
 def _taken_apart(condition: Condition) -> Predicate | None:
