@@ -3,18 +3,21 @@
 Rules of a pack say much twice: all bodies are in one document of `kestrel_framework.rule_encoding`,
 which has equal parts once, and all techniques are in one table. Equal texts are one object in
 memory. What a rule file says and Kestrel does not use stays encoded until somebody asks for it.
+What the matcher makes of each condition is kept beside it (`kestrel_framework._kept_clauses`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypeVar, get_args
 
 import attrs
 import msgspec
 
+from kestrel_framework._kept_clauses import ClauseReader, ClauseWriter, ConditionRecord
 from kestrel_framework.errors import RuleError, Severity, SourceLocation
+from kestrel_framework.predicate import Predicate
 from kestrel_framework.rule import (
     Pipe,
     Rollout,
@@ -132,6 +135,8 @@ class _Rule(msgspec.Struct, array_like=True, frozen=True):
     location: _Place | None
     pipes: _Count
     warnings: tuple[_Warning, ...]
+    clauses: tuple[ConditionRecord, ...]
+    """Those of each condition; empty where none are kept."""
 
 
 class _File(msgspec.Struct, array_like=True, frozen=True):
@@ -152,7 +157,14 @@ class _Document(msgspec.Struct, array_like=True, frozen=True):
     techniques: tuple[_Texts, ...]
     files: tuple[_File, ...]
     parts: bytes
-    """The body of each rule, and after it its pipes."""
+    """The body of each rule, and after it its pipes; then what clauses require."""
+
+
+_Part: TypeAlias = RuleBody | Pipe | Predicate
+_PartT = TypeVar("_PartT", bound=_Part)
+
+_BODIES: Final[tuple[type[RuleBody], ...]] = get_args(RuleBody)
+_PREDICATES: Final[tuple[type[Predicate], ...]] = get_args(Predicate)
 
 
 _DOCUMENT: Final = msgspec.msgpack.Decoder(_Document)
@@ -163,12 +175,19 @@ _NOT_WRITTEN: Final = (
 
 
 def encode_kept(document: KeptDocument) -> bytes:
-    """Return the bytes of a document, without the files that would not be read as they are."""
-    data = _written(document)
-    if data is None:
-        files = [file for file in document.files if _written(KeptDocument({}, (file,))) is not None]
-        data = _written(attrs.evolve(document, files=tuple(files)))
-    return data or _Writer().document(KeptDocument({}, ()))
+    """Return the bytes of a document, without the files that would not be read as they are.
+
+    Clauses may be too deep to be written where the rules are not; then there are none.
+    """
+    for writes_clauses in (True, False):
+        data = _written(document, writes_clauses)
+        if data is not None:
+            return data
+    files = tuple(
+        [file for file in document.files if _written(KeptDocument({}, (file,)), False) is not None]
+    )
+    data = _written(attrs.evolve(document, files=files), False)
+    return data or _Writer(False).document(KeptDocument({}, ()))
 
 
 def decode_kept(data: bytes | memoryview) -> KeptDocument:
@@ -184,12 +203,12 @@ def decode_kept(data: bytes | memoryview) -> KeptDocument:
         raise ValueError(f"these are no kept rules: {error}") from error
 
 
-def _written(document: KeptDocument) -> bytes | None:
+def _written(document: KeptDocument, writes_clauses: bool) -> bytes | None:
     """Return the bytes of a document; None if it would not be read as it is.
 
     Bodies and pipes are left out of the comparison: `encode_parts` refuses those that would not.
     """
-    writer = _Writer()
+    writer = _Writer(writes_clauses)
     try:
         data = writer.document(document)
         read = _Reader(_DOCUMENT.decode(data), writer.parts).document()
@@ -219,13 +238,16 @@ def _told(error: RuleError) -> tuple[object, ...]:
 class _Writer:
     """Numbers the techniques of one document, and gathers its bodies."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes_clauses: bool) -> None:
         self._techniques: dict[_Texts, int] = {}
-        self.parts: list[RuleBody | Pipe] = []
+        self._clauses = ClauseWriter() if writes_clauses else None
+        self.parts: list[_Part] = []
 
     def document(self, document: KeptDocument) -> bytes:
         archives = tuple([_Archive(*archive) for archive in document.archives.items()])
         files = tuple([self._file(file) for file in document.files])
+        if self._clauses is not None:
+            self.parts += self._clauses.predicates
         parts = encode_parts(self.parts)
         return msgspec.msgpack.encode(_Document(archives, tuple(self._techniques), files, parts))
 
@@ -241,7 +263,13 @@ class _Writer:
             _written_place(rule.location, path),
             len(rule.pipes),
             tuple([_written_warning(warning, path) for warning in rule.warnings]),
+            self._clauses_of(rule.body),
         )
+
+    def _clauses_of(self, body: RuleBody) -> tuple[ConditionRecord, ...]:
+        if self._clauses is None:
+            return ()
+        return tuple([self._clauses.record(condition) for condition in body.conditions])
 
     def _metadata(self, metadata: RuleMetadata) -> _Metadata:
         values = {name: getattr(metadata, name) for name in _Metadata.__struct_fields__}
@@ -257,28 +285,31 @@ class _Writer:
 class _Reader:
     """Makes the rules of one document; what is equal in many of them is one object."""
 
-    def __init__(self, document: _Document, parts: Iterable[RuleBody | Pipe]) -> None:
+    def __init__(self, document: _Document, parts: Sequence[_Part]) -> None:
         self._document = document
         self._techniques = [Technique(*texts) for texts in document.techniques]
-        self._parts = iter(parts)
+        rules = [rule for file in document.files for rule in file.rules]
+        of_rules = len(rules) + sum([rule.pipes for rule in rules])
+        if len(parts) < of_rules:
+            raise ValueError("a rule has no body, or fewer pipes than it says")
+        self._parts = iter(parts[:of_rules])
+        self._clauses = ClauseReader(_all_of(_PREDICATES, parts[of_rules:]))
         self._texts: dict[str, str] = {}
 
     def document(self) -> KeptDocument:
         archives = {archive.digest: archive.names for archive in self._document.archives}
-        files = tuple([self._file(file) for file in self._document.files])
-        if next(self._parts, None) is not None:
-            raise ValueError("there are bodies without rules")
-        return KeptDocument(archives, files)
+        return KeptDocument(archives, tuple([self._file(file) for file in self._document.files]))
 
     def _file(self, file: _File) -> KeptFile:
         rules = tuple([self._rule(rule, file.path) for rule in file.rules])
         return KeptFile(file.names, file.digest, file.path, file.rule_ids, rules)
 
     def _rule(self, rule: _Rule, path: str) -> Rule:
-        body = next(self._parts, None)
-        pipes = tuple([part for part in islice(self._parts, rule.pipes) if isinstance(part, Pipe)])
-        if body is None or isinstance(body, Pipe) or len(pipes) < rule.pipes:
-            raise ValueError("a rule has no body, or fewer pipes than it says")
+        (body,) = _all_of(_BODIES, islice(self._parts, 1))
+        pipes = _all_of((Pipe,), islice(self._parts, rule.pipes))
+        if rule.clauses:
+            for condition, record in zip(body.conditions, rule.clauses, strict=True):
+                self._clauses.read(condition, record)
         return Rule(
             self._metadata(rule.metadata),
             body,
@@ -310,6 +341,16 @@ class _Reader:
 
     def _text(self, text: str) -> str:
         return self._texts.setdefault(text, text)
+
+
+def _all_of(kinds: tuple[type[_PartT], ...], parts: Iterable[_Part]) -> tuple[_PartT, ...]:
+    """Return parts that have to be of certain kinds."""
+    found = []
+    for part in parts:
+        if not isinstance(part, kinds):
+            raise ValueError(f"a {type(part).__name__} cannot stand there")  # noqa: TRY004 - data
+        found.append(part)
+    return tuple(found)
 
 
 def _written_place(place: SourceLocation | None, path: str) -> _Place | None:

@@ -24,9 +24,11 @@ class TreeNode:
     """A node of a predicate tree.
 
     Nodes never change, and every stage asks the same of them; so the answer of
-    `predicate_traversal.contents_of` stays with the node, as its hash does.
+    `predicate_traversal.contents_of` stays with the node, as its hash does. So do its clauses,
+    where they were kept with the rule: see `kestrel_framework._clauses`.
     """
 
-    __slots__ = ("_contents",)
+    __slots__ = ("_clauses", "_contents")
 
     _contents: Contents
+    _clauses: object

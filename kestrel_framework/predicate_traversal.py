@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -90,34 +90,41 @@ def contents_of(node: Node) -> Contents:
     known: Contents | None = getattr(node, "_contents", None)
     if known is not None:
         return known
-    found: list[tuple[Node, list[Node]]] = []
+    found: list[tuple[Node, tuple[Node, ...]]] = []
     waiting = [node]
+    keep = object.__setattr__  # as attrs keeps hashes: nothing that is compared or shown changes
+    only_parts, readers, own_contents = _ONLY_PARTS, _READERS, _OWN_CONTENTS
     while waiting:
         current = waiting.pop()
-        if getattr(current, "_contents", None) is None:
-            parts = [child for child in children(current) if type(child) is not Literal]
-            found.append((current, parts))
-            waiting += parts
+        if getattr(current, "_contents", None) is not None:
+            continue
+        kind = type(current)
+        if kind in only_parts:
+            inside = getattr(only_parts[kind](current), "_contents", None)
+            if inside is not None:
+                keep(current, "_contents", inside)
+                continue
+        read = readers.get(kind)
+        parts: tuple[Node, ...] = () if read is None else read(current)
+        found.append((current, parts))
+        waiting += parts
     for current, parts in reversed(found):
         contents = parts[0]._contents if len(parts) == 1 else _joined(parts)
-        own = _OWN_CONTENTS.get(type(current))
+        own = own_contents.get(type(current))
         if own is not None:
             contents = own(current, contents)
-        # As attrs keeps hashes: nothing that is compared or shown has changed.
-        object.__setattr__(current, "_contents", contents)
+        keep(current, "_contents", contents)
     return node._contents
 
 
-def _joined(nodes: Iterable[Node]) -> Contents:
+def _joined(nodes: Sequence[Node]) -> Contents:
     different = {node._contents for node in nodes}
     if len(different) == 1:
         return different.pop()
-    return Contents(*map(_union, zip(*different, strict=True))) if different else _NO_CONTENTS
-
-
-def _union(sets: Iterable[frozenset[Any]]) -> frozenset[Any]:
-    different = set(sets)
-    return different.pop() if len(different) == 1 else frozenset().union(*different)
+    if not different:
+        return _NO_CONTENTS
+    kinds, paths, structures = zip(*different, strict=True)
+    return Contents(_NOTHING.union(*kinds), _NOTHING.union(*paths), _NOTHING.union(*structures))
 
 
 def _of_field(node: Field, _: Contents) -> Contents:
@@ -143,7 +150,8 @@ def _with_structure(value: Node, inside: Contents) -> Contents:
     return inside
 
 
-_NO_CONTENTS: Final = Contents(frozenset(), frozenset(), frozenset())
+_NOTHING: Final[frozenset[Any]] = frozenset()
+_NO_CONTENTS: Final = Contents(_NOTHING, _NOTHING, _NOTHING)
 _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
     Field: _of_field,
     StepField: _of_kind,
@@ -155,6 +163,31 @@ _OWN_CONTENTS: Final[Mapping[type, Callable[[Any, Contents], Contents]]] = {
     IsNull: _of_null_test,
 }
 """What nodes add to what is inside; most add nothing, and share it."""
+
+
+def _but_literals(read: Callable[[Any], tuple[Node, ...]]) -> Callable[[Any], tuple[Node, ...]]:
+    def parts(node: Node) -> tuple[Node, ...]:
+        found = read(node)
+        if Literal in map(type, found):
+            return tuple([part for part in found if type(part) is not Literal])
+        return found
+
+    return parts
+
+
+_ONLY_PARTS: Final[Mapping[type, Callable[[Any], Node]]] = {
+    **dict.fromkeys((Membership, Wildcard, Regex, Cidr), operator.attrgetter("value")),
+    Not: operator.attrgetter("term"),
+}
+"""Nodes that have the contents of one part, and add nothing."""
+
+_READERS: Final[Mapping[type, Callable[[Any], tuple[Node, ...]]]] = {
+    **_CHILDREN,
+    Membership: _but_literals(_CHILDREN[Wildcard]),
+    Comparison: _but_literals(_CHILDREN[Comparison]),
+    TextTest: _but_literals(_CHILDREN[TextTest]),
+}
+"""The parts of a node that may read anything; the choices of a membership are many, and do not."""
 
 
 def size(node: Node) -> int:

@@ -112,8 +112,8 @@ def decode_pipes(data: bytes) -> tuple[Pipe, ...]:
     return cast(tuple[Pipe, ...], _Reader(data).roots((Pipe,)))
 
 
-def encode_parts(parts: Sequence[RuleBody | Pipe]) -> bytes:
-    """Return the bytes of bodies and pipes of several rules, which `decode_parts` reads.
+def encode_parts(parts: Sequence[RuleBody | Pipe | Predicate]) -> bytes:
+    """Return the bytes of bodies, pipes and predicates of several rules, for `decode_parts`.
 
     What is equal in several of them is written once.
 
@@ -123,14 +123,14 @@ def encode_parts(parts: Sequence[RuleBody | Pipe]) -> bytes:
     return _Writer().document(parts)
 
 
-def decode_parts(data: bytes) -> tuple[RuleBody | Pipe, ...]:
+def decode_parts(data: bytes) -> tuple[RuleBody | Pipe | Predicate, ...]:
     """Return the parts that `encode_parts` made `data` of; equal nodes in them are one object.
 
     Raises:
-        ValueError: the bytes are not those of bodies and pipes.
+        ValueError: the bytes are not those of bodies, pipes and predicates.
     """
-    kinds = (*get_args(RuleBody), Pipe)
-    return cast("tuple[RuleBody | Pipe, ...]", _Reader(data).roots(kinds))
+    kinds = (*get_args(RuleBody), Pipe, *get_args(tree.Predicate))
+    return cast("tuple[RuleBody | Pipe | Predicate, ...]", _Reader(data).roots(kinds))
 
 
 # --- whole documents -------------------------------------------------------------------
@@ -149,16 +149,22 @@ class _Sizes:
         Raises:
             WrongError: it is too large.
         """
-        depth = nodes = 1
-        if inner:
-            depth += max(map(self._depths.__getitem__, inner))
-            nodes += sum(map(self._nodes.__getitem__, inner))
-            if shape.is_node and depth > MAX_DEPTH:
+        depths, sizes = self._depths, self._nodes
+        if not inner:
+            depths.append(1)
+            sizes.append(1)
+            return
+        if len(inner) == 1:
+            depth, nodes = 1 + depths[inner[0]], 1 + sizes[inner[0]]
+        else:
+            depth = 1 + max(map(depths.__getitem__, inner))
+            nodes = 1 + sum(map(sizes.__getitem__, inner))
+        if shape.is_node and (depth > MAX_DEPTH or nodes > MAX_NODES):
+            if depth > MAX_DEPTH:
                 raise WrongError(f"it nests deeper than {MAX_DEPTH} levels")
-            if shape.is_node and nodes > MAX_NODES:
-                raise WrongError(f"it has more than {MAX_NODES:,} nodes")
-        self._depths.append(depth)
-        self._nodes.append(nodes)
+            raise WrongError(f"it has more than {MAX_NODES:,} nodes")
+        depths.append(depth)
+        sizes.append(nodes)
 
 
 _MOST_LEVELS: Final = MAX_DEPTH + 8
@@ -261,16 +267,17 @@ class _Reader:
         return part
 
     def _add(self, records: list[msgspec.Struct]) -> None:
-        parts = self._parts
+        parts, add_size, shapes = self._parts, self._sizes.add, SHAPES_OF_RECORDS
         for record in records:
-            shape = SHAPES_OF_RECORDS[type(record)]
+            shape = shapes[type(record)]
             values = list(astuple(record))
             used: list[int] = []
             for number, refer in shape.references:
                 values[number] = refer(values[number], parts, used)
-            self._sizes.add(shape, used)
+            add_size(shape, used)
             part = shape.kind(*values)
-            if shape.check is not None and not shape.check(part):
+            check = shape.check
+            if check is not None and not check(part):
                 raise WrongError(f"a {shape.kind.__name__} cannot be so")
             parts.append(part)
 

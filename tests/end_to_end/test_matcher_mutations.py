@@ -17,13 +17,12 @@ import attrs
 import pytest
 
 from kestrel_eql import EqlCompiler
-from kestrel_framework import load_rules
+from kestrel_framework import _clauses, load_rules
 from kestrel_framework._pipeline.event_decoder import views
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Target, targets_of
 from kestrel_framework._pipeline.over_approximation import expression_of
 from kestrel_framework._pipeline.rule_matcher import (
-    clauses,
     field_engine,
     value_tests,
 )
@@ -303,7 +302,7 @@ CODE: Mapping[str, Sequence[tuple[object, str, object]]] = {
     "the types of events have no ancestors": [
         (SchemaRegistry, "with_ancestors", lambda self, name: frozenset((name,)))
     ],
-    "a disjunction is a conjunction": [(clauses, "any_of", all_of)],
+    "a disjunction is a conjunction": [(_clauses, "any_of", all_of)],
     "what is no object is one": [(value_tests, "_is_there", lambda field, raw: raw is not None)],
 }
 

@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._clauses import (
+    MOST_CLAUSES,
+    MOST_FIELDS,
+    Clause,
+    ClauseBuilder,
+    IndexedFields,
+    path_of,
+)
 from kestrel_framework._pipeline.event_decoder import EventDecoder, View
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.rule_matcher import MatcherLimits, ReadEvent
-from kestrel_framework._pipeline.rule_matcher.clauses import (
-    MOST_CLAUSES,
-    MOST_FIELDS,
-    Clause,
-    clauses_of,
-    path_of,
-)
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
 from kestrel_framework._pipeline.rule_matcher.memo_budget import Memo, MemoBudget, freed
 from kestrel_framework._pipeline.rule_matcher.residuals import HELD, REFUTED, Residual, Residuals
@@ -62,6 +63,10 @@ def equals(path: str, value: object) -> Predicate:
 
 def all_indexed(path: str) -> bool:
     return True
+
+
+def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[Clause]:
+    return list(ClauseBuilder(IndexedFields(is_indexed)).clauses_of(predicate))
 
 
 def clause_holds(clause: Clause, document: Mapping[str, object]) -> bool:
@@ -192,7 +197,8 @@ class ResidualsOfFields:
         }
         numbers = {path: number for number, path in enumerate(self.engines)}
         readers = {path: self.decoder.reader(path) for path in self.engines}
-        self.residuals = Residuals(self.engines, numbers, readers, self.budget)
+        fields = IndexedFields(self.engines.__contains__)
+        self.residuals = Residuals(self.engines, numbers, fields, readers, self.budget)
         self.residual = self.residuals.of(predicate)
         for engine in self.engines.values():
             engine.compile(NativePatternEngine(), 0)

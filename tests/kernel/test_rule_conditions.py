@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._clauses import MOST_FIELDS, IndexedFields
 from kestrel_framework._pipeline.rule_matcher import MatcherLimits
-from kestrel_framework._pipeline.rule_matcher.clauses import MOST_FIELDS
 from kestrel_framework._pipeline.rule_matcher.condition_table import (
     Condition,
     ConditionTable,
@@ -107,6 +107,10 @@ def engines() -> dict[str, FieldEngine]:
     return {path: FieldEngine(path, lambda name: frozenset({name}), budget) for path in FIELDS}
 
 
+def disjunctions_of(by_path: dict[str, FieldEngine]) -> Disjunctions:
+    return Disjunctions(by_path, IndexedFields(by_path.__contains__))
+
+
 def compiled(by_path: dict[str, FieldEngine]) -> None:
     for engine in by_path.values():
         engine.compile(NativePatternEngine(), 0)
@@ -122,7 +126,7 @@ class TestDisjunctions:
         self, residuals: list[Predicate], values: list[int]
     ) -> None:
         by_path = engines()
-        disjunctions = Disjunctions(by_path)
+        disjunctions = disjunctions_of(by_path)
         taken = [disjunctions.taken_from(residual) for residual in residuals]
         compiled(by_path)
         document: dict[str, object] = dict(zip(FIELDS, values, strict=True))
@@ -136,15 +140,15 @@ class TestDisjunctions:
     def test_exceptions_need_no_residual(self) -> None:
         exceptions = [Not(And((equals("a", value), equals("b", value)))) for value in range(9)]
         pushed = [Or((Not(equals("a", value)), Not(equals("b", value)))) for value in range(9)]
-        needs, rest = Disjunctions(engines()).taken_from(all_of(pushed))
+        needs, rest = disjunctions_of(engines()).taken_from(all_of(pushed))
         assert (needs.bit_count(), rest) == (9, ALWAYS)
-        needs, rest = Disjunctions(engines()).taken_from(all_of(exceptions))
+        needs, rest = disjunctions_of(engines()).taken_from(all_of(exceptions))
         assert (needs, rest) == (0, all_of(exceptions))  # only of normal forms
 
     def test_a_term_that_would_become_too_many_is_left(self) -> None:
         pairs = [And((equals("a", value), equals("b", value))) for value in range(8)]
         for count in range(2, 8):
-            needs, rest = Disjunctions(engines()).taken_from(any_of(pairs[:count]))
+            needs, rest = disjunctions_of(engines()).taken_from(any_of(pairs[:count]))
             if 2**count <= MOST_DISJUNCTIONS:
                 assert (needs.bit_count(), rest) == (2**count, ALWAYS)
             else:
@@ -155,7 +159,7 @@ class TestDisjunctions:
         compared = Comparison(ComparisonOperator.LESS, Field("a"), Field("b"))
         left = [Or((Not(equals("b", 1)), compared)), Or((equals("a", 1), compared))]
         taken = Or((equals("a", 1), equals("c", 1)))
-        needs, rest = Disjunctions(engines()).taken_from(all_of([left[0], taken, left[1]]))
+        needs, rest = disjunctions_of(engines()).taken_from(all_of([left[0], taken, left[1]]))
         assert (needs.bit_count(), rest) == (1, all_of(left))
 
     def test_what_reads_too_many_fields_is_left(self) -> None:
@@ -164,11 +168,11 @@ class TestDisjunctions:
         many = {path: FieldEngine(path, lambda name: frozenset({name}), budget) for path in paths}
         for count, taken in ((MOST_FIELDS, True), (MOST_FIELDS + 1, False)):
             term = Or(tuple(equals(path, 1) for path in paths[:count]))
-            needs, rest = Disjunctions(many).taken_from(term)
+            needs, rest = disjunctions_of(many).taken_from(term)
             assert (needs, rest) == ((1, ALWAYS) if taken else (0, term))
 
     def test_equal_ones_are_one(self) -> None:
-        disjunctions = Disjunctions(engines())
+        disjunctions = disjunctions_of(engines())
         term = Or((equals("a", 1), equals("b", 1)))
         first, _ = disjunctions.taken_from(term)
         again, _ = disjunctions.taken_from(And((term, Or((equals("a", 2), equals("c", 1))))))

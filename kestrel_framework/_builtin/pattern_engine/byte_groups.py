@@ -80,7 +80,7 @@ class GroupFrequencies:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._data: Final = encoded("\n".join(texts))
-        self._counts: Final[dict[str, dict[int, int]]] = {}
+        self._counts: Final[dict[str, Counter[int]]] = {}
         self._of_literals: Final[dict[str, int]] = {}
 
     def of_literal(self, literal: str) -> int:
@@ -100,9 +100,11 @@ class GroupFrequencies:
         for start in range(grouping.size):
             groups[start :: grouping.size] = groups_from(start, data, grouping)
         counts = self._frequencies(groups, grouping)
-        neighbours = [counts[start:] for start in range(grouping.count)]
-        sums = list(map(sum, zip(*neighbours, strict=False)))
-        rarest = sums.index(min(sums))
+        rarest = bytes(map(bool, counts)).find(bytes(grouping.count))
+        if rarest < 0:
+            neighbours = [counts[start:] for start in range(grouping.count)]
+            sums = list(map(sum, zip(*neighbours, strict=False)))
+            rarest = sums.index(min(sums))
         return groups[rarest : rarest + grouping.count]
 
     def _frequencies(self, groups: Iterable[int], grouping: Grouping) -> list[int]:
@@ -111,5 +113,5 @@ class GroupFrequencies:
         known = self._counts.get(grouping.code)
         if known is None:
             everywhere = groups_from(0, self._data, grouping)
-            known = self._counts[grouping.code] = dict(Counter(everywhere))
+            known = self._counts[grouping.code] = Counter(everywhere)
         return list(map(known.get, groups, repeat(0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import attrs
+import msgspec
 
 from kestrel_framework.interfaces import Pattern, PatternKind
 from kestrel_framework.values import compile_regex, compile_wildcard
@@ -36,8 +36,7 @@ class Candidate:
         return self.test(text)
 
 
-@attrs.define(eq=False)
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """What waits at one place.
 
     Attributes:
@@ -45,8 +44,8 @@ class Waiting:
         candidates: Patterns that may match it.
     """
 
-    places: list[int] = attrs.field(factory=list)
-    candidates: list[Candidate] = attrs.field(factory=list)
+    places: list[int] = msgspec.field(default_factory=list)
+    candidates: list[Candidate] = msgspec.field(default_factory=list)
 
 
 def _wildcard_test(pattern: str) -> Callable[[str], bool]:

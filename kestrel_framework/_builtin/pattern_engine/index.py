@@ -16,6 +16,7 @@ from kestrel_framework.interfaces import Pattern, PatternKind
 from kestrel_framework.values import fold_case
 
 _TELLING_LITERAL: Final = 3
+_LONG: Final = 7
 _LARGEST_SET: Final = 16
 
 _Look: TypeAlias = Callable[[str, list[Waiting]], None]
@@ -25,7 +26,7 @@ _ByLiteral: TypeAlias = dict[str, Waiting]
 class PatternIndex:
     """Patterns, each waiting at one place for the texts that it may match."""
 
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
         wildcards: dict[str, list[int]] = {}
         regexes: dict[Pattern, list[int]] = {}
         for number, pattern in enumerate(patterns):
@@ -40,8 +41,7 @@ class PatternIndex:
             if place.is_enough:
                 here.places += wildcards[text]
             else:
-                pattern = Pattern(PatternKind.WILDCARD, text)
-                here.candidates.append(Candidate(pattern, wildcards[text]))
+                here.candidates.append(Candidate(patterns[wildcards[text][0]], wildcards[text]))
         folded: _ByLiteral = {}
         alone = list(regexes)
         if len(alone) > _LARGEST_SET:
@@ -96,20 +96,26 @@ def _at(waiting: _ByLiteral, literal: str) -> Waiting:
 
 def _chosen(wildcards: Iterable[str], frequencies: GroupFrequencies) -> Iterator[tuple[str, Place]]:
     """Yield each wildcard with the place where the fewest texts are to be expected."""
-
-    def expected(place: Place) -> int:
-        return frequencies.of_literal(place.literal) + _price(place)
-
     for text in wildcards:
         places = wildcard_places(text)
-        yield text, places[0] if len(places) == 1 else min(places, key=expected)
+        chosen = places[0]
+        if len(places) > 1:
+            least = _expected(chosen, frequencies)
+            for place in places:
+                if not least:
+                    break
+                if place is not chosen and (expected := _expected(place, frequencies)) < least:
+                    chosen, least = place, expected
+        yield text, chosen
 
 
-def _price(place: Place) -> int:
-    """Return what it costs to look for a literal at all, in patterns that wait in vain."""
-    if place.spot is not Spot.ANYWHERE or len(place.literal) >= 7:
-        return 0
-    return 3 if len(place.literal) >= 3 else 30
+def _expected(place: Place, frequencies: GroupFrequencies) -> int:
+    """Return how many texts are to be expected, with what it costs to look for a literal at all."""
+    frequency = frequencies.of_literal(place.literal)
+    length = len(place.literal)
+    if length >= _LONG or place.spot is not Spot.ANYWHERE:
+        return frequency
+    return frequency + (3 if length >= _TELLING_LITERAL else 30)
 
 
 def _looks(waiting: Mapping[Spot, _ByLiteral], frequencies: GroupFrequencies) -> Iterator[_Look]:

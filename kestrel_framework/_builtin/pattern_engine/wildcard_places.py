@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 _SEVERAL_STARS: Final = re.compile(r"\*{2,}")
 _NOT_LITERAL: Final = re.compile(r"[*?]+")
 
 
-class Spot(enum.Enum):
+class Spot(enum.StrEnum):
     """What of a text is compared with the literal of a place."""
 
     WHOLE = "whole"
@@ -26,7 +27,7 @@ class Spot(enum.Enum):
     """Nothing; the place has no literal."""
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a wildcard can wait: every text that it matches comes by.
 
     Attributes:
@@ -57,7 +58,15 @@ def wildcard_places(pattern: str) -> list[Place]:
         enough = _ENOUGH.get(pattern.replace(literals[0], "a", 1))
         if enough is not None:
             return [Place(enough, literals[0], is_enough=True)]
-    return [*_anchored(pattern, literals), *(Place(Spot.ANYWHERE, one) for one in literals)]
+    places = []
+    if pattern.startswith(literals[0]):
+        places.append(Place(Spot.BEGINNING, literals[0]))
+    elif pattern.startswith("?" + literals[0]):
+        places.append(Place(Spot.BEGINNING_BUT_FIRST, literals[0]))
+    if pattern.endswith(literals[-1]):
+        places.append(Place(Spot.END, literals[-1]))
+    places += [Place(Spot.ANYWHERE, literal) for literal in literals]
+    return places
 
 
 _ENOUGH: Final = {
@@ -70,12 +79,3 @@ _BETWEEN_STARS: Final = {
     (True, False): Spot.END,
     (True, True): Spot.ANYWHERE,
 }
-
-
-def _anchored(pattern: str, literals: list[str]) -> Iterator[Place]:
-    if pattern.startswith(literals[0]):
-        yield Place(Spot.BEGINNING, literals[0])
-    elif pattern.startswith("?" + literals[0]):
-        yield Place(Spot.BEGINNING_BUT_FIRST, literals[0])
-    if pattern.endswith(literals[-1]):
-        yield Place(Spot.END, literals[-1])

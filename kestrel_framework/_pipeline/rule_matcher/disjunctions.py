@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Final
 
-from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
+from kestrel_framework._clauses import IndexedFields, reads_too_much
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
 from kestrel_framework.predicate import And, Or, Predicate, all_of, any_of
 
@@ -24,10 +24,12 @@ class Disjunctions:
 
     Args:
         engines: By path; they are not compiled yet.
+        fields: Those that have engines.
     """
 
-    def __init__(self, engines: Mapping[str, FieldEngine]) -> None:
+    def __init__(self, engines: Mapping[str, FieldEngine], fields: IndexedFields) -> None:
         self._engines = engines
+        self._path_of = fields.path_of
         self._numbers: dict[Predicate, int] = {}
         self._needed: dict[Predicate, int | None] = {}
 
@@ -63,7 +65,7 @@ class Disjunctions:
 
         None if there are too many, or some part reads several fields.
         """
-        if path_of(predicate, self._engines.__contains__) is not None:
+        if self._path_of(predicate) is not None:
             return [(predicate,)]
         if not isinstance(predicate, And | Or):
             return None
@@ -87,7 +89,7 @@ class Disjunctions:
             return known
         by_path: dict[str, list[Predicate]] = {}
         for part in parts:
-            path = path_of(part, self._engines.__contains__)
+            path = self._path_of(part)
             assert path is not None
             by_path.setdefault(path, []).append(part)
         number = self._numbers[disjunction] = len(self._numbers)

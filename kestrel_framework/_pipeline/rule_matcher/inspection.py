@@ -13,9 +13,13 @@ from typing import Final
 
 import attrs
 
+from kestrel_framework._clauses import (
+    Clause,
+    ClauseBuilder,
+    IndexedFields,
+)
 from kestrel_framework._pipeline.event_decoder import ViewTypes
 from kestrel_framework._pipeline.flow import Target
-from kestrel_framework._pipeline.rule_matcher.clauses import Clause
 from kestrel_framework._pipeline.rule_matcher.condition_table import bits, leaves_of
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine
 from kestrel_framework._pipeline.rule_matcher.matcher import RuleMatcher, clauses_of_target
@@ -195,10 +199,11 @@ class MatcherInspection:
         self._views = views
         self._category_field = category_field
         self._is_indexed: Callable[[str], bool] = views.paths.__contains__
+        builder = ClauseBuilder(IndexedFields(self._is_indexed))
         found = (
             (number, clause)
             for number, target in enumerate(targets)
-            for clause in clauses_of_target(target, self._is_indexed)
+            for clause in clauses_of_target(target, builder)
         )
         self.clauses = tuple(
             InspectedClause(number, target, clause) for number, (target, clause) in enumerate(found)

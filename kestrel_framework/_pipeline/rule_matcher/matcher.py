@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
+from kestrel_framework._clauses import (
+    Clause,
+    ClauseBuilder,
+    IndexedFields,
+)
 from kestrel_framework._pipeline.event_decoder import View, ViewTypes
 from kestrel_framework._pipeline.flow import Target
 from kestrel_framework._pipeline.over_approximation import decided_by_event
-from kestrel_framework._pipeline.rule_matcher.clauses import Clause, clauses_of
 from kestrel_framework._pipeline.rule_matcher.condition_table import Condition
 from kestrel_framework._pipeline.rule_matcher.decision_graph import DecisionGraph
 from kestrel_framework._pipeline.rule_matcher.disjunctions import Disjunctions
@@ -58,14 +62,14 @@ def paths_read(targets: Iterable[Target], category_field: str) -> dict[str, bool
     return paths
 
 
-def clauses_of_target(target: Target, is_indexed: Callable[[str], bool]) -> list[Clause]:
+def clauses_of_target(target: Target, builder: ClauseBuilder) -> Sequence[Clause]:
     """Return the clauses of a target, in the order in which they are numbered.
 
     Args:
         target: A condition; its event types are no part of the clauses.
-        is_indexed: Whether conditions on a path are to be separate.
+        builder: Knows which fields have conditions of their own.
     """
-    return clauses_of(decided_by_event(target.condition), is_indexed)
+    return builder.clauses_of(decided_by_event(target.condition))
 
 
 class RuleMatcher:
@@ -161,21 +165,21 @@ class _IndexBuilder:
     ) -> None:
         self._category_field = category_field
         self._budget = budget
-        self._is_indexed: Callable[[str], bool] = views.paths.__contains__
+        fields = IndexedFields(views.paths.__contains__)
+        self._builder = ClauseBuilder(fields)
         paths = sorted(views.paths)
         self.engines = {path: FieldEngine(path, schema.with_ancestors, budget) for path in paths}
         self._attributes = [views.attribute(path) for path in paths]
         self._is_empty = views.is_empty
         self._numbers = {path: number for number, path in enumerate(paths)}
-        self._residuals = Residuals(
-            self.engines, self._numbers, {path: views.reader(path) for path in paths}, budget
-        )
-        self._disjunctions = Disjunctions(self.engines)
+        readers = {path: views.reader(path) for path in paths}
+        self._residuals = Residuals(self.engines, self._numbers, fields, readers, budget)
+        self._disjunctions = Disjunctions(self.engines, fields)
         self._clauses: list[IndexedClause] = []
 
     def add(self, number: int, target: Target) -> None:
         """Add the clauses of a target."""
-        for clause in clauses_of_target(target, self._is_indexed):
+        for clause in clauses_of_target(target, self._builder):
             self._add_clause(number, target.event_types, clause)
 
     def _add_clause(self, target: int, event_types: frozenset[str], clause: Clause) -> None:

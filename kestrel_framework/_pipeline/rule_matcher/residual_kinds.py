@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-from kestrel_framework._pipeline.rule_matcher.clauses import path_of
+from kestrel_framework._clauses import path_of
 from kestrel_framework.interpreter import split_path
 from kestrel_framework.predicate import (
     And,

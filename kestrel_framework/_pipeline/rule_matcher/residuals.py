@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from kestrel_framework._clauses import IndexedFields, reads_too_much
 from kestrel_framework._pipeline.event_decoder import RawReader
-from kestrel_framework._pipeline.rule_matcher.clauses import path_of, reads_too_much
 from kestrel_framework._pipeline.rule_matcher.condition_table import Truth
 from kestrel_framework._pipeline.rule_matcher.field_engine import (
     FieldEngine,
@@ -78,6 +78,7 @@ class Residuals:
     Args:
         engines: By path; they are not compiled yet.
         numbers: The numbers of these paths.
+        fields: Knows these paths.
         raw_readers: What reads these paths from a view.
         budget: What memos count against.
     """
@@ -86,11 +87,13 @@ class Residuals:
         self,
         engines: Mapping[str, FieldEngine],
         numbers: Mapping[str, int],
+        fields: IndexedFields,
         raw_readers: Mapping[str, RawReader],
         budget: MemoBudget,
     ) -> None:
         self._engines = engines
         self._numbers = numbers
+        self._path_of = fields.path_of
         self._raw_readers = raw_readers
         self._budget = budget
         self._of_rules: dict[Predicate, Residual] = {ALWAYS: HELD, NEVER: REFUTED}
@@ -129,7 +132,7 @@ class Residuals:
         return known
 
     def _made(self, predicate: Predicate) -> Residual:
-        path = path_of(predicate, self._engines.__contains__)
+        path = self._path_of(predicate)
         if path is not None:
             truth = self._engines[path].truth(predicate)
             return Residual(predicate, 1 << self._numbers[path], truth)

@@ -162,15 +162,14 @@ class ValueTests:
         return document
 
     def _add(self, leaf: Leaf, bit: int) -> None:
-        match leaf:
-            case OfEventType():
-                self._categories.append((bit, leaf.event_types))
-            case IsNull(Field(whole=False) as field):
-                self._null_tests.append((bit, field))
-            case _:
-                tested = _field_of_scalar_test(leaf)
-                if tested is None or not self._tests_of(tested).add(leaf, bit):
-                    self._interpreted.append((bit, leaf))
+        if isinstance(leaf, OfEventType):
+            self._categories.append((bit, leaf.event_types))
+        elif isinstance(leaf, IsNull) and isinstance(leaf.value, Field) and not leaf.value.whole:
+            self._null_tests.append((bit, leaf.value))
+        else:
+            tested = _field_of_scalar_test(leaf)
+            if tested is None or not self._tests_of(tested).add(leaf, bit):
+                self._interpreted.append((bit, leaf))
 
     def _tests_of(self, field: Field) -> _ScalarTests:
         tests = self._scalar_tests.get(field)
@@ -190,18 +189,15 @@ def _is_there(field: Field, raw: object) -> bool:
 def _field_of_scalar_test(leaf: Predicate) -> Field | None:
     """Return the field of a leaf that looks at each value by itself."""
     match leaf:
-        case (
-            Comparison(_, Field(whole=False) as field, Literal())
-            | Comparison(_, Call(_, (Field(whole=False) as field,)), Literal())
-            | Membership(Field(whole=False) as field)
-            | Wildcard(Field(whole=False) as field)
-            | Regex(Field(whole=False) as field)
-            | Cidr(Field(whole=False) as field)
-            | TextTest(_, Field(whole=False) as field, Literal())
-        ):
-            return field
+        case Wildcard() | Membership() | Regex() | Cidr():
+            tested = leaf.value
+        case Comparison(_, Call(_, (value,)), Literal()) | Comparison(_, value, Literal()):
+            tested = value
+        case TextTest(_, value, Literal()):
+            tested = value
         case _:
             return None
+    return tested if isinstance(tested, Field) and not tested.whole else None
 
 
 class _ScalarTests:
@@ -220,16 +216,16 @@ class _ScalarTests:
     def add(self, leaf: Predicate, bit: int) -> bool:
         """Take a leaf, or say that it is not of this kind."""
         match leaf:
-            case Comparison(ComparisonOperator.EQUAL, Field(), Literal() as literal):
-                self._add_choices((literal,), bit, fold=leaf.fold)
+            case Wildcard():
+                self._add_wildcards(leaf.patterns, bit, fold=leaf.fold)
             case Membership():
                 self._add_choices(leaf.choices, bit, fold=leaf.fold)
+            case Comparison(ComparisonOperator.EQUAL, Field(), Literal() as literal):
+                self._add_choices((literal,), bit, fold=leaf.fold)
             case Comparison(_, Call() as call, Literal() as literal):
                 self._others.append((bit, _call_test(leaf, call, literal)))
             case Comparison(_, _, Literal() as literal):
                 return self._add_order(leaf, literal, bit)
-            case Wildcard():
-                self._add_wildcards(leaf.patterns, bit, fold=leaf.fold)
             case Regex():
                 for text in leaf.patterns:
                     self._patterns.add_regex(text, bit, fold=leaf.fold)

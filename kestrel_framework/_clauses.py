@@ -9,11 +9,12 @@ multiply the clauses too often stays whole, as a residual, and so does what read
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, cast
 
 import attrs
 
+from kestrel_framework._tree_node import Contents
 from kestrel_framework.functions import Function
 from kestrel_framework.predicate import (
     ALWAYS,
@@ -21,17 +22,24 @@ from kestrel_framework.predicate import (
     And,
     AnyElement,
     Call,
+    Cidr,
     Comparison,
     Constant,
     ElementCount,
     Field,
     IsNull,
+    Lineage,
+    Literal,
+    Membership,
     Node,
     Not,
     Or,
     Predicate,
+    Regex,
+    StepField,
     TextTest,
     Truth,
+    Wildcard,
     all_of,
     any_of,
     negation,
@@ -57,19 +65,6 @@ class Clause:
     residual: Predicate = ALWAYS
 
 
-def clauses_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> list[Clause]:
-    """Return the clauses of a predicate, which holds exactly where one of them does.
-
-    Args:
-        predicate: Without nodes that other events decide.
-        is_indexed: Whether conditions on a path are to be separate; others are residuals.
-    """
-    if reads_too_much(predicate):
-        return [Clause({}, predicate)]
-    normal = _pushed_inward(predicate, negated=False)
-    return [] if normal == NEVER else _Builder(is_indexed).clauses(normal)
-
-
 def reads_too_much(predicate: Predicate) -> bool:
     """Say whether a predicate reads so many fields that it is tested as a whole."""
     return len(contents_of(predicate).paths) > MOST_FIELDS
@@ -80,14 +75,20 @@ def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
 
     What has that form already stays the same object, with all that is known of it.
     """
+    if _is_plain(predicate):
+        return Not(predicate) if negated else predicate
     match predicate:
-        case Constant():
-            return NEVER if predicate.holds is negated else ALWAYS
-        case Not():
-            normal = _pushed_inward(predicate.term, negated=not negated)
         case And() | Or():
             terms = [_pushed_inward(term, negated=negated) for term in predicate.terms]
-            normal = all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+            if not negated and _are_terms_of(predicate, terms):
+                return predicate
+            return all_of(terms) if isinstance(predicate, And) != negated else any_of(terms)
+        case Not():
+            if not negated and _is_plain(predicate.term):
+                return predicate
+            normal = _pushed_inward(predicate.term, negated=not negated)
+        case Constant():
+            return NEVER if predicate.holds is negated else ALWAYS
         case _:
             normal = negation(predicate) if negated else predicate
             missing = [IsNull(field) for field in _needed_fields(predicate)]
@@ -95,6 +96,25 @@ def _pushed_inward(predicate: Predicate, *, negated: bool) -> Predicate:
                 return any_of([*missing, normal])
             return all_of([*map(negation, missing), normal]) if missing else normal
     return predicate if normal == predicate else normal
+
+
+def _is_plain(predicate: Predicate) -> bool:
+    """Say whether a predicate is a leaf that the normal form leaves alone; most are."""
+    kind = type(predicate)
+    return (
+        kind in _PLAIN
+        or (isinstance(predicate, Comparison) and type(predicate.right) is Literal)
+        or (isinstance(predicate, TextTest) and type(predicate.part) is Literal)
+    )
+
+
+def _are_terms_of(predicate: And | Or, terms: Sequence[Predicate]) -> bool:
+    """Say whether these are the terms of a predicate as they are, and need not be put together."""
+    kind = type(predicate)
+    return len(terms) > 1 and all(
+        new is old and type(new) is not kind and type(new) is not Constant
+        for new, old in zip(terms, predicate.terms, strict=True)
+    )
 
 
 def _needed_fields(leaf: Predicate) -> list[Field]:
@@ -111,33 +131,100 @@ def _needed_fields(leaf: Predicate) -> list[Field]:
     return [attrs.evolve(field, whole=False) for field in fields]
 
 
-class _Builder:
+OTHER_EVENTS: Final[frozenset[type]] = frozenset({Lineage, StepField})
+"""Kinds of nodes that other events decide: a predicate with one has no clauses."""
+
+
+def clauses_kept_with(predicate: Predicate) -> tuple[Clause, ...] | None:
+    """Return the clauses of a predicate where all fields are indexed, if somebody kept them."""
+    return cast("tuple[Clause, ...] | None", getattr(predicate, "_clauses", None))
+
+
+def keep_clauses_with(predicate: Predicate, clauses: tuple[Clause, ...]) -> None:
+    """Keep what a `ClauseBuilder` makes of a predicate where all fields are indexed."""
+    object.__setattr__(predicate, "_clauses", clauses)  # nothing that is compared or shown changes
+
+
+class IndexedFields:
+    """Says which one indexed field decides a predicate, if that is all it needs.
+
+    Args:
+        is_indexed: Whether conditions on a path may be separate.
+    """
+
     def __init__(self, is_indexed: Callable[[str], bool]) -> None:
         self._is_indexed = is_indexed
+        self._paths: dict[Contents, str | None] = {}
 
-    def clauses(self, predicate: Predicate) -> list[Clause]:
-        path = path_of(predicate, self._is_indexed)
+    def has_all(self, paths: Iterable[str]) -> bool:
+        """Say whether conditions on each of these paths may be separate."""
+        return all(map(self._is_indexed, paths))
+
+    def path_of(self, predicate: Predicate) -> str | None:
+        """Return the path of that field."""
+        contents = contents_of(predicate.term if type(predicate) is Not else predicate)
+        try:
+            path = self._paths[contents]
+        except KeyError:
+            path = self._paths[contents] = self._only_path(contents)
+        if path is not None and Call in contents.kinds and any(map(_is_dear, walk(predicate))):
+            return None
+        return path
+
+    def _only_path(self, contents: Contents) -> str | None:
+        if len(contents.paths) != 1 or not _DEAR.isdisjoint(contents.kinds):
+            return None
+        (path,) = contents.paths
+        return path if self._is_indexed(path) else None
+
+
+class ClauseBuilder:
+    """Makes clauses of predicates.
+
+    Args:
+        fields: The fields on which conditions are separate.
+    """
+
+    def __init__(self, fields: IndexedFields) -> None:
+        self._fields = fields
+        self._path_of = fields.path_of
+
+    def clauses_of(self, predicate: Predicate) -> Sequence[Clause]:
+        """Return the clauses of a predicate, which holds exactly where one of them does.
+
+        Args:
+            predicate: Without nodes that other events decide.
+        """
+        kept = clauses_kept_with(predicate)
+        if kept is not None and self._fields.has_all(contents_of(predicate).paths):
+            return kept
+        if reads_too_much(predicate):
+            return [Clause({}, predicate)]
+        return self._clauses(_pushed_inward(predicate, negated=False))
+
+    def _clauses(self, predicate: Predicate) -> list[Clause]:
+        """Return the clauses of a normal form."""
+        path = self._path_of(predicate)
         if path is not None:
             return [Clause({path: predicate})]
         match predicate:
-            case Constant():
-                return [Clause({})] if predicate.holds else []
-            case Or():
-                by_path, others = self._grouped(predicate.terms, any_of)
-                found = [Clause({path: condition}) for path, condition in by_path.items()]
-                found += itertools.chain.from_iterable(map(self.clauses, others))
-                return found
             case And():
                 by_path, others = self._grouped(predicate.terms, all_of)
                 return self._product(Clause(by_path), others)
+            case Or():
+                by_path, others = self._grouped(predicate.terms, any_of)
+                found = [Clause({path: condition}) for path, condition in by_path.items()]
+                found += itertools.chain.from_iterable(map(self._clauses, others))
+                return found
+            case Constant():
+                return [Clause({})] if predicate.holds else []
             case _:
                 return [Clause({}, predicate)]
 
     def _product(self, clause: Clause, terms: Sequence[Predicate]) -> list[Clause]:
         """Return the clauses of a conjunction; small disjunctions are multiplied first."""
-        parts = sorted(
-            ((self.clauses(term), term) for term in terms), key=lambda part: len(part[0])
-        )
+        parts = [(self._clauses(term), term) for term in terms]
+        parts.sort(key=lambda part: len(part[0]))
         found = [clause]
         for alternatives, term in parts:
             multiplies = len(alternatives) > 1
@@ -162,7 +249,7 @@ class _Builder:
         by_path: dict[str, list[Predicate]] = {}
         others = []
         for term in terms:
-            path = path_of(term, self._is_indexed)
+            path = self._path_of(term)
             if path is None:
                 others.append(term)
             else:
@@ -174,15 +261,11 @@ class _Builder:
 
 def path_of(predicate: Predicate, is_indexed: Callable[[str], bool]) -> str | None:
     """Return the one indexed field that decides a predicate, if that is all it needs."""
-    contents = contents_of(predicate)
-    if len(contents.paths) != 1 or not _DEAR.isdisjoint(contents.kinds):
-        return None
-    (path,) = contents.paths
-    if not is_indexed(path) or (Call in contents.kinds and any(map(_is_dear, walk(predicate)))):
-        return None
-    return path
+    return IndexedFields(is_indexed).path_of(predicate)
 
 
+_PLAIN: Final = frozenset({Membership, Wildcard, Regex, Cidr, IsNull})
+"""Kinds of leaves that the normal form leaves alone."""
 _DEAR: Final = frozenset({AnyElement, ElementCount, Truth})
 """Kinds of nodes that are not worth deciding for every value that a field has."""
 
