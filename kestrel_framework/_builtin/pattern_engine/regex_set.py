@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from kestrel_framework._builtin.pattern_engine.candidate import Candidate, Waiting
 from kestrel_framework.interfaces import Pattern
+from kestrel_framework.patterns import compile_regex
 
 _CANARY: Final = "\x00canary"
 
@@ -42,21 +42,28 @@ class RegexSet:
         else:
             # A set that is too large for its memory finds nothing, and does not say so.
             works = together.Match(_CANARY) == [0]
-        self._match: Final = together.Match
-        self._waiting: Final = [Waiting(), *(Waiting(list(numbers)) for numbers in places)]
+        self._match: Final[Callable[[str], Sequence[int] | None]] = together.Match
+        self._places: Final = [(), *places]
         self._one_by_one: Final = (
-            None if works else Waiting(candidates=list(map(Candidate, patterns, places)))
+            None
+            if works
+            else [
+                (compile_regex(pattern.text, fold=pattern.fold), numbers)
+                for pattern, numbers in zip(patterns, places, strict=True)
+            ]
         )
 
-    def look(self, text: str, met: list[Waiting]) -> None:
-        """Add what waits for an expression that matches `text`."""
+    def matches(self, text: str) -> list[int]:
+        """Return the places of the expressions that match `text`."""
         if self._one_by_one is not None:
-            met.append(self._one_by_one)
-            return
+            matching = [numbers for test, numbers in self._one_by_one if test(text)]
+        else:
+            matching = [self._places[number] for number in self._together(text) or ()]
+        return [place for places in matching for place in places]
+
+    def _together(self, text: str) -> Sequence[int] | None:
         try:
-            matching = self._match(text)
+            return self._match(text)
         except UnicodeEncodeError:
             whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            matching = self._match(whole)
-        if matching:
-            met.extend([self._waiting[number] for number in matching])
+            return self._match(whole)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _SEVERAL_STARS: Final = re.compile(r"\*{2,}")
-_NOT_LITERAL: Final = re.compile(r"[*?]+")
 
 
-class Spot(enum.Enum):
+class Spot(enum.IntEnum):
     """What of a text is compared with the literal of a place."""
 
-    WHOLE = "whole"
-    BEGINNING = "beginning"
-    WHOLE_BUT_FIRST = "whole but first"
-    """All but the first character, which must be there."""
-    BEGINNING_BUT_FIRST = "beginning but first"
+    # The first four are known to the native finder of literals by these numbers.
+    ANYWHERE = 0
+    BEGINNING = 1
+    BEGINNING_BUT_FIRST = 2
     """How all but the first character begins."""
-    END = "end"
-    ANYWHERE = "anywhere"
-    LENGTH = "length"
+    END = 3
+    WHOLE = 4
+    WHOLE_BUT_FIRST = 5
+    """All but the first character, which must be there."""
+    LENGTH = 6
     """Nothing; the place has no literal."""
 
 
@@ -32,7 +31,7 @@ class Place(NamedTuple):
     Attributes:
         spot: What of a text is compared.
         literal: With what.
-        is_enough: Whether whatever comes by matches.
+        is_enough: Whether whatever comes by matches. There is no other place then.
     """
 
     spot: Spot
@@ -41,7 +40,10 @@ class Place(NamedTuple):
 
 
 def wildcard_places(pattern: str) -> list[Place]:
-    """Return where a wildcard can wait; each place is right by itself."""
+    """Return where a wildcard can wait; each place is right by itself.
+
+    All of them are compared with literals, unless there is only one.
+    """
     inside = pattern.strip("*")
     if inside and "*" not in inside and "?" not in inside:
         spot = _BETWEEN_STARS[pattern[0] == "*", pattern[-1] == "*"]
@@ -50,14 +52,21 @@ def wildcard_places(pattern: str) -> list[Place]:
         return [Place(Spot.WHOLE, "", is_enough=True)]
     if "**" in pattern:
         pattern = _SEVERAL_STARS.sub("*", pattern)
-    literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
+    literals = [literal for literal in pattern.replace("?", "*").split("*") if literal]
     if not literals:
         return [Place(Spot.LENGTH, "")]
     if len(literals) == 1:
         enough = _ENOUGH.get(pattern.replace(literals[0], "a", 1))
         if enough is not None:
             return [Place(enough, literals[0], is_enough=True)]
-    return [*_anchored(pattern, literals), *(Place(Spot.ANYWHERE, one) for one in literals)]
+    places = []
+    if pattern.startswith(literals[0]):
+        places.append(Place(Spot.BEGINNING, literals.pop(0)))
+    elif pattern.startswith("?" + literals[0]):
+        places.append(Place(Spot.BEGINNING_BUT_FIRST, literals.pop(0)))
+    if literals and pattern.endswith(literals[-1]):
+        places.append(Place(Spot.END, literals.pop()))
+    return places + [Place(Spot.ANYWHERE, literal) for literal in literals]
 
 
 _ENOUGH: Final = {
@@ -70,12 +79,3 @@ _BETWEEN_STARS: Final = {
     (True, False): Spot.END,
     (True, True): Spot.ANYWHERE,
 }
-
-
-def _anchored(pattern: str, literals: list[str]) -> Iterator[Place]:
-    if pattern.startswith(literals[0]):
-        yield Place(Spot.BEGINNING, literals[0])
-    elif pattern.startswith("?" + literals[0]):
-        yield Place(Spot.BEGINNING_BUT_FIRST, literals[0])
-    if pattern.endswith(literals[-1]):
-        yield Place(Spot.END, literals[-1])
