@@ -51,16 +51,30 @@ def _wildcard_test(pattern: str) -> TextTester:
     backwards, after = _without_single_characters(rest[::-1])
     rest = backwards[::-1]
     shortest = before + after
-    if not after and rest.count("*") == 1 and "?" not in rest:
-        first, last = rest.split("*")
-        shortest += len(first) + len(last)
-        return lambda text: (
-            len(text) >= shortest and text.endswith(last) and text.startswith(first, before)
-        )
+    if not after and "*" in rest and "?" not in rest:
+        first, *between, last = rest.split("*")
+        middle = [piece for piece in between if piece]
+        if len(middle) < 2:
+            return _test_of_pieces(first, "".join(middle), last, before)
     test = compile_wildcard(rest)
     if not shortest:
         return test
     return lambda text: len(text) >= shortest and test(text[before : len(text) - after])
+
+
+def _test_of_pieces(first: str, middle: str, last: str, before: int) -> TextTester:
+    """Return the test for pieces, with anything between, and characters before the first."""
+    start = before + len(first)
+    if not middle:
+        shortest = start + len(last)
+        return lambda text: (
+            len(text) >= shortest and text.endswith(last) and text.startswith(first, before)
+        )
+    return lambda text: (
+        text.find(middle, start, len(text) - len(last)) >= 0
+        and text.endswith(last)
+        and text.startswith(first, before)
+    )
 
 
 def _without_single_characters(pattern: str) -> tuple[str, int]:

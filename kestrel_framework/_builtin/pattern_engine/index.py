@@ -111,8 +111,7 @@ def _without_literal(
 
 
 def _sets(regexes: Mapping[Pattern, list[int]]) -> Iterator[RegexSet]:
-    for fold in (False, True):
-        alike = [pattern for pattern in regexes if pattern.fold is fold]
-        for first in range(0, len(alike), _LARGEST_SET):
-            some = alike[first : first + _LARGEST_SET]
-            yield RegexSet(some, [regexes[pattern] for pattern in some])
+    patterns = list(regexes)
+    for first in range(0, len(patterns), _LARGEST_SET):
+        some = patterns[first : first + _LARGEST_SET]
+        yield RegexSet(some, [regexes[pattern] for pattern in some])

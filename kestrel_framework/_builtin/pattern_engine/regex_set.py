@@ -12,7 +12,7 @@ _CANARY: Final = "\x00canary"
 
 
 class RegexSet:
-    """Regular expressions, all with or all without regard to case, in one automaton.
+    """Regular expressions in one automaton.
 
     Cost: one pass over the text, however many there are. The automaton grows while it is
     asked, within a few megabytes.
@@ -28,14 +28,13 @@ class RegexSet:
 
         options = re2.Options()
         options.dot_nl = True
-        options.case_sensitive = not patterns[0].fold
         options.log_errors = False
         options.never_capture = True
         together = re2.Set.FullMatchSet(options)
         together.Add(re2.escape(_CANARY))
         try:
             for pattern in patterns:
-                together.Add(pattern.text)
+                together.Add(f"(?i){pattern.text}" if pattern.fold else pattern.text)
             together.Compile()
         except re2.error:
             works = False
@@ -53,17 +52,17 @@ class RegexSet:
             ]
         )
 
-    def matches(self, text: str) -> list[int]:
+    def matches(self, text: str) -> Sequence[int]:
         """Return the places of the expressions that match `text`."""
         if self._one_by_one is not None:
             matching = [numbers for test, numbers in self._one_by_one if test(text)]
         else:
-            matching = [self._places[number] for number in self._together(text) or ()]
+            try:
+                together = self._match(text)
+            except UnicodeEncodeError:
+                whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                together = self._match(whole)
+            if not together:
+                return ()
+            matching = [self._places[number] for number in together]
         return [place for places in matching for place in places]
-
-    def _together(self, text: str) -> Sequence[int] | None:
-        try:
-            return self._match(text)
-        except UnicodeEncodeError:
-            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return self._match(whole)
