@@ -8,7 +8,8 @@
  * Bytes are those of UTF-8, in which the characters of a literal begin only where characters of
  * the text do. A lone surrogate is encoded like other characters.
  *
- * Memory: 32 bytes for each pattern, at most 16 for its place in a table, and its literal.
+ * Memory: 32 bytes for each pattern, at most 16 for its place in a table, and its literal; while
+ * a finder is made, the literals of all places.
  * Cost of a text: 1 to 2 ns a byte for each size of groups that there is. Of a text that repeats a
  * known group, each repetition costs a comparison with those of its literals that were not found
  * yet; how many share one group is up to the patterns alone.

@@ -27,26 +27,26 @@ typedef struct {
     size_t length, bytes_room;
 } Places;
 
-static int
-make_room(void **items, size_t *room, size_t wanted, size_t size)
+/* The items, elsewhere if there was no room for as many as are wanted. NULL with an exception. */
+static void *
+with_room(void *items, size_t *room, size_t wanted, size_t size)
 {
     void *larger;
     if (wanted <= *room)
-        return 0;
+        return items;
     wanted += wanted / 2 + 64;
-    larger = PyMem_Realloc(*items, wanted * size);
-    if (larger == NULL) {
+    larger = PyMem_Realloc(items, wanted * size);
+    if (larger == NULL)
         PyErr_NoMemory();
-        return -1;
-    }
-    *items = larger;
-    *room = wanted;
-    return 0;
+    else
+        *room = wanted;
+    return larger;
 }
 
 static int
 add_bytes(Places *places, uint32_t pattern, uint32_t spot, const char *bytes, Py_ssize_t length)
 {
+    void *larger;
     if (length == 0) {
         PyErr_SetString(PyExc_ValueError, "a literal is empty");
         return -1;
@@ -55,10 +55,14 @@ add_bytes(Places *places, uint32_t pattern, uint32_t spot, const char *bytes, Py
         PyErr_SetString(PyExc_ValueError, "the literals are too long");
         return -1;
     }
-    if (make_room((void **)&places->places, &places->room, places->count + 1, sizeof(Place)) < 0
-        || make_room((void **)&places->bytes, &places->bytes_room,
-                     places->length + (size_t)length, 1) < 0)
+    larger = with_room(places->places, &places->room, places->count + 1, sizeof(Place));
+    if (larger == NULL)
         return -1;
+    places->places = larger;
+    larger = with_room(places->bytes, &places->bytes_room, places->length + (size_t)length, 1);
+    if (larger == NULL)
+        return -1;
+    places->bytes = larger;
     memcpy(places->bytes + places->length, bytes, (size_t)length);
     places->places[places->count++] =
         (Place){pattern, spot, (uint32_t)places->length, (uint32_t)length};
