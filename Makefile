@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
+NATIVE := $(addprefix kestrel_framework/,_builtin/pattern_engine _pipeline/event_scanner)
 REQUIREMENTS := requirements-dev.txt pyproject.toml \
 	$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml) \
-	hatch_build.py $(wildcard kestrel_framework/_pipeline/event_scanner/*.[ch])
+	hatch_build.py $(wildcard $(NATIVE:=/*.[ch]))
 TEST_FOLDERS := $(wildcard tests/* plugins/*/tests examples/*/tests)
 
 # Third-party test data beside the checkout; the tests that need it are skipped without it.
@@ -64,6 +65,6 @@ docs: $(STAMP) ## Write the generated part of docs/reference again
 
 clean: ## Remove .venv and everything the tools left
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf .import_linter_cache kestrel_framework/_pipeline/event_scanner/*.so
+	rm -rf .import_linter_cache $(NATIVE:=/*.so)
 	find kestrel_framework plugins examples tests benchmarks docs -name __pycache__ -type d -prune \
 		-exec rm -rf {} +

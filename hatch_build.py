@@ -1,4 +1,4 @@
-"""Compiles the native event scanner into the kernel's wheel, where there is a C compiler.
+"""Compiles the native modules into the kernel's wheel, where there is a C compiler.
 
 Without one the wheel is made all the same: matching is slower then, and finds the same.
 """
@@ -15,37 +15,41 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
-_PACKAGE: Final = Path("kestrel_framework/_pipeline/event_scanner")
+_SOURCES: Final = (  # each of the module `_native` in its package
+    Path("kestrel_framework/_builtin/pattern_engine/literal_finder.c"),
+    Path("kestrel_framework/_pipeline/event_scanner/scanner.c"),
+)
 _FLAGS: Final = ["-std=c11", "-O2", "-g0", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 
 
-class NativeScannerHook(BuildHookInterface):
-    """Puts the compiled module beside its sources, and from there into the wheel."""
+class NativeModulesHook(BuildHookInterface):
+    """Puts the compiled modules beside their sources, and from there into the wheel."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; the wheel is for this platform and interpreter if that succeeds."""
-        try:
-            compiled = _compiled()
-        except (CCompilerError, ExecError, PlatformError) as error:
-            print(
-                f"The native event scanner is left out, and matching will be slower: {error}",
-                file=sys.stderr,
-            )
-            return
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
-        build_data["artifacts"].append(f"/{compiled.as_posix()}")
+        """Compile; the wheel is for this platform and interpreter if any of it succeeds."""
+        for source in _SOURCES:
+            try:
+                compiled = _compiled(source)
+            except (CCompilerError, ExecError, PlatformError) as error:
+                print(
+                    f"{source} is left out, and matching will be slower: {error}",
+                    file=sys.stderr,
+                )
+                continue
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+            build_data["artifacts"].append(f"/{compiled.as_posix()}")
 
 
-def _compiled() -> Path:
-    """Compile the scanner, and return the module's path."""
+def _compiled(source: Path) -> Path:
+    """Compile one module, and return its path."""
     extension = Extension(
-        ".".join((*_PACKAGE.parts, "_native")),
-        [str(_PACKAGE / "scanner.c")],
+        ".".join((*source.parent.parts, "_native")),
+        [str(source)],
         extra_compile_args=_FLAGS,
-        depends=[str(header) for header in sorted(_PACKAGE.glob("*.h"))],
+        depends=[str(header) for header in sorted(source.parent.glob("*.h"))],
     )
     command = build_ext(Distribution({"name": "kestrel-framework", "ext_modules": [extension]}))
     command.inplace = command.force = True

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._builtin.pattern_engine import NativePatternEngine, literal_finder
 from kestrel_framework.interfaces import Pattern, PatternKind
 from kestrel_framework.testing import PatternEngineContract
 from kestrel_framework.values import compile_regex, compile_wildcard, fold_case
+
+
+@pytest.fixture(scope="module", autouse=True, params=["native", "portable"])
+def finder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run every test with both ways to find literals."""
+    if request.param == "native" and not literal_finder.is_native():
+        pytest.skip("the native finder of literals is not compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "portable":
+            patch.setattr(literal_finder, "NativeFinder", None)
+        yield
 
 
 class TestNativePatternEngine(PatternEngineContract):

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from kestrel_framework._pipeline.event_scanner import is_available
-
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
@@ -129,8 +127,13 @@ def test_changelog_fragments_are_named_for_their_kind() -> None:
     assert "<!-- releases start here -->" in changelog
 
 
-def test_the_scanner_is_compiled_where_there_is_a_compiler() -> None:
+def test_native_modules_are_compiled_where_there_is_a_compiler() -> None:
     headers = Path(sysconfig.get_paths()["include"], "Python.h")
     if shutil.which("cc") is None or not headers.exists():
         pytest.skip("there is no C compiler, or there are no headers of Python")
-    assert is_available(), "its tests would be skipped: `pip install -v -e .` says why"
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    sources = list((ROOT / "kestrel_framework").rglob("*.c"))
+    assert sources
+    for source in sources:
+        module = source.with_name(f"_native{suffix}")
+        assert module.exists(), f"{source}: `pip install -v -e .` says why it is not compiled"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
-
-from kestrel_framework._builtin.pattern_engine.candidate import Waiting
 
 
 class Beginnings:
@@ -16,25 +14,25 @@ class Beginnings:
     there. Cost: a binary search, and a step for each link.
 
     Args:
-        waiting: What waits for each literal.
+        waiting: The numbers of the patterns that wait for each literal.
         part: The part of a text whose beginning is looked at.
     """
 
-    def __init__(self, waiting: Mapping[str, Waiting], part: slice) -> None:
+    def __init__(self, waiting: Mapping[str, Sequence[int]], part: slice) -> None:
         self._literals: Final = sorted(waiting)
         self._waiting: Final = [waiting[literal] for literal in self._literals]
         self._shorter: Final = _links(self._literals)
         self._part: Final = part
 
-    def look(self, text: str, met: list[Waiting]) -> None:
-        """Add what waits for a literal that the part of `text` begins with."""
+    def look(self, text: str, met: list[int]) -> None:
+        """Add the numbers that wait for a literal that the part of `text` begins with."""
         literals, shorter = self._literals, self._shorter
         beginning = text[self._part]
         place = bisect_right(literals, beginning) - 1
         while place >= 0 and not beginning.startswith(literals[place]):
             place = shorter[place]
         while place >= 0:
-            met.append(self._waiting[place])
+            met += self._waiting[place]
             place = shorter[place]
 
 

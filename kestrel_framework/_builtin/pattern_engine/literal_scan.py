@@ -21,7 +21,6 @@ from kestrel_framework._builtin.pattern_engine.byte_groups import (
     first_groupings,
     groups_from,
 )
-from kestrel_framework._builtin.pattern_engine.candidate import Waiting
 
 _BY_SHORTEST: Final = first_groupings(lambda grouping: grouping.shortest)
 _BY_SHORTEST_END: Final = len(_BY_SHORTEST) - 1
@@ -32,10 +31,10 @@ _LARGEST_FILTER: Final = 2_000
 
 @attrs.frozen(eq=False)
 class _Literal:
-    """A literal, and what waits for texts that contain it."""
+    """A literal, and the numbers of the patterns that wait for texts that contain it."""
 
     text: str
-    waiting: Waiting
+    waiting: Sequence[int]
 
 
 class _Crowd:
@@ -52,8 +51,8 @@ class _Crowd:
                 for group in set(frequencies.rarest_groups(literal.text, grouping)):
                     self._by_group.setdefault(group, []).append(literal)
 
-    def look(self, text: str, data: bytes, met: list[Waiting]) -> None:
-        """Add what waits for a literal that is in `text`, whose bytes are `data`."""
+    def look(self, text: str, data: bytes, met: list[int]) -> None:
+        """Add the numbers that wait for a literal in `text`, whose bytes are `data`."""
         possible: Iterable[_Literal] = self.literals
         by_group = self._by_group
         if by_group:
@@ -61,7 +60,9 @@ class _Crowd:
             for start in self._grouping.starts:
                 for group in by_group.keys() & groups_from(start, data, self._grouping):
                     possible.update(by_group[group])
-        met += [literal.waiting for literal in possible if literal.text in text]
+        for literal in possible:
+            if literal.text in text:
+                met += literal.waiting
 
 
 class LiteralScan:
@@ -72,11 +73,13 @@ class LiteralScan:
     literals, but of the most frequent ones; one look tells that before any pass for them.
 
     Args:
-        literals: None of them empty; and what waits for them.
+        literals: None of them empty; and the numbers of the patterns that wait for them.
         frequencies: Decide which part of a literal is looked for.
     """
 
-    def __init__(self, literals: Mapping[str, Waiting], frequencies: GroupFrequencies) -> None:
+    def __init__(
+        self, literals: Mapping[str, Sequence[int]], frequencies: GroupFrequencies
+    ) -> None:
         by_grouping: dict[Grouping, list[_Literal]] = {grouping: [] for grouping in GROUPINGS}
         for text, waiting in literals.items():
             length = len(encoded(text))
@@ -98,15 +101,17 @@ class LiteralScan:
         self._rare_crowds: Final = rare_crowds
         self._rare_numbers: Final = _filter([crowd.literals for crowd in rare_crowds])
 
-    def look(self, text: str, met: list[Waiting]) -> None:
-        """Add what waits for a literal that is in `text`."""
+    def look(self, text: str, met: list[int]) -> None:
+        """Add the numbers that wait for a literal that is in `text`."""
         data = encoded(text)
         for crowd in self._crowds:
             crowd.look(text, data, met)
         if self._rare_crowds:
             for number in self._rare_numbers(data) or ():
                 self._rare_crowds[number].look(text, data, met)
-        met += [waiting for part, waiting in self._few if part in text]
+        for part, waiting in self._few:
+            if part in text:
+                met += waiting
 
 
 def _frequent(

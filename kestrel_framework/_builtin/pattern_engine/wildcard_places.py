@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 _SEVERAL_STARS: Final = re.compile(r"\*{2,}")
-_NOT_LITERAL: Final = re.compile(r"[*?]+")
 
 
-class Spot(enum.StrEnum):
+class Spot(enum.IntEnum):
     """What of a text is compared with the literal of a place."""
 
-    WHOLE = "whole"
-    BEGINNING = "beginning"
-    WHOLE_BUT_FIRST = "whole but first"
-    """All but the first character, which must be there."""
-    BEGINNING_BUT_FIRST = "beginning but first"
+    # The first four are known to the native finder of literals by these numbers.
+    ANYWHERE = 0
+    BEGINNING = 1
+    BEGINNING_BUT_FIRST = 2
     """How all but the first character begins."""
-    END = "end"
-    ANYWHERE = "anywhere"
-    LENGTH = "length"
+    END = 3
+    WHOLE = 4
+    WHOLE_BUT_FIRST = 5
+    """All but the first character, which must be there."""
+    LENGTH = 6
     """Nothing; the place has no literal."""
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class Place(NamedTuple):
     """Where a wildcard can wait: every text that it matches comes by.
 
     Attributes:
         spot: What of a text is compared.
         literal: With what.
-        is_enough: Whether whatever comes by matches.
+        is_enough: Whether whatever comes by matches. There is no other place then.
     """
 
     spot: Spot
@@ -42,7 +40,10 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 def wildcard_places(pattern: str) -> list[Place]:
-    """Return where a wildcard can wait; each place is right by itself."""
+    """Return where a wildcard can wait; each place is right by itself.
+
+    All of them are compared with literals, unless there is only one.
+    """
     inside = pattern.strip("*")
     if inside and "*" not in inside and "?" not in inside:
         spot = _BETWEEN_STARS[pattern[0] == "*", pattern[-1] == "*"]
@@ -51,7 +52,7 @@ def wildcard_places(pattern: str) -> list[Place]:
         return [Place(Spot.WHOLE, "", is_enough=True)]
     if "**" in pattern:
         pattern = _SEVERAL_STARS.sub("*", pattern)
-    literals = [literal for literal in _NOT_LITERAL.split(pattern) if literal]
+    literals = [literal for literal in pattern.replace("?", "*").split("*") if literal]
     if not literals:
         return [Place(Spot.LENGTH, "")]
     if len(literals) == 1:
@@ -60,13 +61,12 @@ def wildcard_places(pattern: str) -> list[Place]:
             return [Place(enough, literals[0], is_enough=True)]
     places = []
     if pattern.startswith(literals[0]):
-        places.append(Place(Spot.BEGINNING, literals[0]))
+        places.append(Place(Spot.BEGINNING, literals.pop(0)))
     elif pattern.startswith("?" + literals[0]):
-        places.append(Place(Spot.BEGINNING_BUT_FIRST, literals[0]))
-    if pattern.endswith(literals[-1]):
-        places.append(Place(Spot.END, literals[-1]))
-    places += [Place(Spot.ANYWHERE, literal) for literal in literals]
-    return places
+        places.append(Place(Spot.BEGINNING_BUT_FIRST, literals.pop(0)))
+    if literals and pattern.endswith(literals[-1]):
+        places.append(Place(Spot.END, literals.pop()))
+    return places + [Place(Spot.ANYWHERE, literal) for literal in literals]
 
 
 _ENOUGH: Final = {

@@ -142,7 +142,10 @@ class ValueTests:
         """
         mask = 0
         for bit, field in self._null_tests:
-            if not any(_is_there(field, value) for value in values):
+            for value in values:
+                if _is_there(field, value):
+                    break
+            else:
                 mask |= bit
         if self._interpreted:
             document = self._document(raw)

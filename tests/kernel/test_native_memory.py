@@ -1,4 +1,4 @@
-"""The native scanner touches no memory that is not its own, whatever an event holds."""
+"""Native modules touch no memory that is not their own, whatever they are given."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from kestrel_framework._pipeline import event_scanner
+import kestrel_framework
 
-NAME = "kestrel_framework._pipeline.event_scanner._native"
-SOURCE = Path(event_scanner.__file__).with_name("scanner.c")
-TESTS = [
-    str(Path(__file__).with_name(name))
-    for name in ("test_event_scanner.py", "test_native_scanner.py")
-]
+ROOT = Path(kestrel_framework.__file__).parents[1]
+SOURCES = {
+    "kestrel_framework/_pipeline/event_scanner/scanner.c": [
+        "test_event_scanner.py",
+        "test_native_scanner.py",
+    ],
+    "kestrel_framework/_builtin/pattern_engine/literal_finder.c": [
+        "test_literal_finder.py",
+        "test_pattern_engine.py",
+    ],
+}
 
 RUN = """
 import importlib.machinery, importlib.util, sys
@@ -53,14 +58,17 @@ def sanitizers() -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sanitizers(), reason="there is no gcc with sanitizers here")
-@pytest.mark.skipif(not SOURCE.exists(), reason="the sources are not installed")
-def test_no_wrong_access(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("source", "tests"), SOURCES.items(), ids=SOURCES)
+def test_no_wrong_access(source: str, tests: list[str], tmp_path: Path) -> None:
+    if not (ROOT / source).exists():
+        pytest.skip("the sources are not installed")
+    name = ".".join((*Path(source).parent.parts, "_native"))
     library = tmp_path / "_native.so"
     subprocess.run(
         [
             "gcc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined",
             "-fno-sanitize-recover=undefined", "-fPIC", "-shared",
-            f"-I{sysconfig.get_paths()['include']}", str(SOURCE), "-o", str(library),
+            f"-I{sysconfig.get_paths()['include']}", str(ROOT / source), "-o", str(library),
         ],
         check=True,
     )  # fmt: skip
@@ -70,8 +78,9 @@ def test_no_wrong_access(tmp_path: Path) -> None:
         "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own, at its end
         "PYTHONMALLOC": "malloc",
     }
+    files = [str(Path(__file__).with_name(test)) for test in tests]
     outcome = subprocess.run(
-        [sys.executable, "-c", RUN, NAME, str(library), *TESTS],
+        [sys.executable, "-c", RUN, name, str(library), *files],
         env=environment,
         cwd=Path(__file__).parents[2],
         text=True,
