@@ -79,7 +79,7 @@ class EventScanner:
         self._learned = self._types.times_learned
         scanner: Scanner[Node, Verdict] = Scanner(
             levels=self._levels(),
-            root=self._step(self._graph.root if walks else Node(0, 0)),
+            root=self._step(self._graph.root if walks else Node(0)),
             time_field=self._number(decoder.timestamp_field),
             wanted=tuple(map(self._number, wanted)),
             plain=tuple(n for n, engine in enumerate(self._engines) if not engine.leaves),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
@@ -46,8 +45,6 @@ from kestrel_framework._pipeline.rule_matcher.residuals import (
 _LARGEST_GROUP: Final = 16
 _MOST_EDGES: Final = 4096
 """How many combinations of values lead on from one node; with more, it looks at fewer fields."""
-_MANY: Final = 64
-"""From so many clauses on, asking every field for them is quicker than the reverse."""
 _DECISIVE: Final = 0.8
 """The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
@@ -87,7 +84,6 @@ class DecisionGraph:
         self._clauses = clauses
         self._budget = budget
         self._residuals = residuals
-        self._relevant: dict[int, int] = {}
         self._nodes: dict[tuple[int, int], Node] = {}
         self._settled_nodes: dict[tuple[int, tuple[int, ...], tuple[Pending, ...], int], Node] = {}
         self._with_parts = [
@@ -95,7 +91,7 @@ class DecisionGraph:
         ]
         self._with_parts.sort(key=lambda part: part[1].cost)
         self.nodes_made = 0
-        self.root = self._node((1 << len(clauses)) - 1, 0)
+        self.root = self._node((1 << len(clauses)) - 1, (1 << len(fields)) - 1)
         budget.share(self._forget)
 
     def followed(self, node: Node, raws: object) -> Node:
@@ -147,14 +143,12 @@ class DecisionGraph:
     def _found_after(
         self, node: Node, fields: tuple[int, ...], states: tuple[FieldState, ...]
     ) -> Node:
-        examined = node.examined
-        for field in fields:
-            examined |= 1 << field
+        looked_at = _mask(fields)
         if node.pending is None:
             live = node.live
             for state in states:
                 live &= state.allowed
-            return self._node(live, examined)
+            return self._node(live, node.wanted & ~looked_at)
         satisfied = 0
         for field, state in zip(fields, states, strict=True):
             satisfied |= self.fields[field].satisfied_by(state)
@@ -168,7 +162,7 @@ class DecisionGraph:
             elif needs & satisfied:
                 part = Pending(target, needs & ~satisfied, residual)
             left.append(part)
-        return self._settled(node.live, examined, node.sure, left)
+        return self._settled(node.live, node.examined | looked_at, node.sure, left)
 
     def _shortened(
         self, residual: Residual, fields: tuple[int, ...], states: tuple[FieldState, ...]
@@ -212,36 +206,31 @@ class DecisionGraph:
             node[states] = after
         return after
 
-    def _node(self, live: int, examined: int) -> Node:
-        relevant = self._fields_with_conditions(live)
-        key = live, examined & relevant
+    def _node(self, live: int, unexamined: int) -> Node:
+        wanted = self._asked_by(live, unexamined)
+        key = live, wanted
         node = self._nodes.get(key)
         if node is None:
-            fields = self._next_fields(live, relevant & ~examined)
+            fields = self._next_fields(live, wanted)
             if not fields:
                 return self._settled(live, 0, (), [clause.pending for clause in self._of(live)])
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
-            node = self._nodes[key] = Node(live, examined)
+            node = self._nodes[key] = Node(live, wanted=wanted)
             self._look_at(node, fields)
         return node
 
-    def _fields_with_conditions(self, live: int) -> int:
-        """Return the fields that some of these clauses have conditions on; a mask."""
-        known = self._relevant.get(live)
-        if known is not None:
-            return known
-        fields = 0
-        if live.bit_count() < _MANY:
+    def _asked_by(self, live: int, fields: int) -> int:
+        """Return those of some fields that these clauses have conditions on; masks."""
+        asked = 0
+        if live.bit_count() < fields.bit_count():
             for clause in self._of(live):
-                fields |= clause.fields
-        else:
-            for number, field in enumerate(self.fields):
-                if live & field.constrained:
-                    fields |= 1 << number
-        self._budget.take(sys.getsizeof(live) + _EDGE_SIZE)
-        self._relevant[live] = fields
-        return fields
+                asked |= clause.fields
+            return asked & fields
+        for number in bits(fields):
+            if live & self.fields[number].constrained:
+                asked |= 1 << number
+        return asked
 
     def _of(self, live: int) -> Iterator[IndexedClause]:
         return (self._clauses[number] for number in bits(live))
@@ -278,7 +267,7 @@ class DecisionGraph:
         if node is None:
             self._budget.take(_NODE_SIZE)
             self.nodes_made += 1
-            node = self._settled_nodes[key] = Node(live, examined)
+            node = self._settled_nodes[key] = Node(live, examined=examined)
             node.sure, node.pending = key[1], pending
             fields = self._most_wanted(wanted, examined)
             if fields:
@@ -366,12 +355,10 @@ class DecisionGraph:
         return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
     def _forget(self) -> Iterator[object]:
-        nodes, settled_nodes, relevant = self._nodes, self._settled_nodes, self._relevant
-        self._nodes, self._settled_nodes, self._relevant = {}, {}, {}
+        nodes, settled_nodes = self._nodes, self._settled_nodes
+        self._nodes, self._settled_nodes = {}, {}
         edges, by_states = self.root.forget()
-        return itertools.chain(
-            _freed(nodes), _freed(settled_nodes), freed(relevant), freed(edges), freed(by_states)
-        )
+        return itertools.chain(_freed(nodes), _freed(settled_nodes), freed(edges), freed(by_states))
 
 
 def _needs_of(left: Iterable[Pending]) -> int:

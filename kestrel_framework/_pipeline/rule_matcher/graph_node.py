@@ -72,8 +72,8 @@ class Node(dict[object, "Node"]):
         follow: Finds out where to go on.
         verdict: At the end of a path: what holds.
         live: The clauses that are possible.
-        examined: The fields that were looked at before: for conditions, or for what is left; a
-            mask.
+        wanted: The fields that conditions of these clauses still ask for; a mask.
+        examined: The fields that were looked at for what is left of clauses; a mask.
         sure: Where all conditions hold: the targets that hold; ascending.
         pending: Where all conditions hold: what is left of clauses; else None.
         fields: The numbers of the fields to look at.
@@ -95,10 +95,12 @@ class Node(dict[object, "Node"]):
         "step",
         "sure",
         "verdict",
+        "wanted",
     )
 
-    def __init__(self, live: int, examined: int) -> None:
+    def __init__(self, live: int, *, wanted: int = 0, examined: int = 0) -> None:
         self.live = live
+        self.wanted = wanted
         self.examined = examined
         self.fields: tuple[int, ...] = ()
         self.read: RawReader | None = None
