@@ -20,8 +20,7 @@ from benchmarks.results import (
 )
 from benchmarks.streams import streams
 from benchmarks.targets import ALL_RULES, FEW_RULES, MANY_RULES, STREAM, targets
-from kestrel_framework._measuring import StageTimes, percentile
-from kestrel_framework._pipeline.event_scanner import is_available
+from kestrel_framework._measuring import StageTimes, native_modules, percentile
 
 PLOT_NAME: Final = "benchmarks.svg"
 NOTICE: Final = "<!-- Written by `make bench`. -->"
@@ -35,7 +34,7 @@ _METHOD: Final = """
   **Bytes to verdict** is the part of it that ends with the rules' conditions that hold for each
   event, before lineage, sequences and alerts. **Match** is that without decoding, which
   is timed as what reads the same fields and decides nothing.
-- The native scanner is {scanner}.
+- Native modules of the kernel in use: {native}.
 - Times are CPU time of that process, so that other work on the machine counts little, except
   where it says "by the clock".
 - Every measurement is made in {processes} fresh processes with different hash seeds. Each makes a
@@ -402,7 +401,7 @@ def _method(results: Results) -> str:
         processes=results.processes,
         real_rules=real,
         sequence_rules=rules,
-        scanner="in use" if is_available() else "not in use: it was not compiled here",
+        native=", ".join(native_modules()) or "none; they were not compiled here",
     )
     return (
         "## How it is measured\n\n"

@@ -1,6 +1,7 @@
 """Measuring a detector: for `kestrel bench` and the benchmarks of the project."""
 
 from kestrel_framework._measuring.memory import most_resident_bytes, resident_bytes
+from kestrel_framework._measuring.native_modules import native_modules
 from kestrel_framework._measuring.passes import (
     Passes,
     UnequalPassesError,
@@ -23,6 +24,7 @@ __all__ = [
     "UnequalPassesError",
     "batches_of",
     "most_resident_bytes",
+    "native_modules",
     "percentile",
     "profile_stages",
     "resident_bytes",

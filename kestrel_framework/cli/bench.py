@@ -20,13 +20,13 @@ from kestrel_framework._measuring import (
     StageTimes,
     batches_of,
     most_resident_bytes,
+    native_modules,
     percentile,
     profile_stages,
     resident_bytes,
     run_passes,
     single_event_times,
 )
-from kestrel_framework._pipeline.event_scanner import is_available
 from kestrel_framework.cli.event_files import read_batch
 from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.json_lines import print_json, print_text
@@ -218,7 +218,7 @@ def _object(measured: _Measured) -> dict[str, object]:
         "events": measured.events,
         "event_bytes": measured.event_bytes,
         "skipped": measured.skipped,
-        "native_scanner": is_available(),
+        "native_modules": native_modules(),
         "events_per_second": round(measured.events / median(passes.warm), 1),
         "microseconds": {
             "first": _microseconds(measured, passes.seconds[0]),
@@ -272,7 +272,7 @@ def _lines(measured: _Measured) -> list[str]:
     lines = [
         f"{_counted(measured.rules, 'rule')}, {_counted(measured.events, 'event')} of "
         f"{size:,.0f} bytes, {len(passes.seconds)} passes, "
-        f"{'with' if is_available() else 'without'} the native scanner",
+        f"native: {', '.join(native_modules()) or 'nothing'}",
         f"events a second   {rate:,.0f} warm, {measured.events / first:,.0f} in the first pass",
         f"µs an event       {_microseconds(measured, warm):.2f} warm "
         f"({_microseconds(measured, min(passes.warm)):.2f} to "

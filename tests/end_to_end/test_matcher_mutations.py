@@ -1,7 +1,8 @@
 """Proof that the comparisons can fail: every way to break the index is seen by them.
 
 The index is broken in memory, after it was built and before it sees an event: an elementary
-condition is lost, two masks are exchanged, a clause is skipped, a residual is not asked. Other
+condition is lost, two masks are exchanged, a clause is skipped, a residual is not asked, a
+disjunction is not needed. Other
 mutations replace a function of the matcher by one that is nearly right. Of each, the same
 comparison as in the other tests (`Scene`) must report a difference.
 """
@@ -9,6 +10,7 @@ comparison as in the other tests (`Scene`) must report a difference.
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,7 @@ from kestrel_framework._pipeline.rule_matcher import (
     field_engine,
     value_tests,
 )
+from kestrel_framework._pipeline.rule_matcher.condition_table import _LeafMeaning
 from kestrel_framework._pipeline.rule_matcher.decision_graph import DecisionGraph
 from kestrel_framework._pipeline.rule_matcher.field_engine import FieldEngine, FieldState
 from kestrel_framework._pipeline.rule_matcher.residuals import HELD
@@ -80,6 +83,7 @@ def conditions(n: int) -> list[Condition]:
     words = (Literal(f"red{n}"), Literal(f"green{n}"))
     pair = (Wildcard(Field("args"), (f"a{n}*",)), Wildcard(Field("args"), (f"*z{n}",)))
     whole = Comparison(equal, Field("mode", whole=True), Literal(f"m{n}"))
+    exception = (Comparison(equal, Field("tool"), Literal(f"t{n}")), boss_is(n))
     is_there, is_null = Not(IsNull(Field(f"some{n}"))), IsNull(Field(f"none{n}"))
     suffix = TextTest(TextPart.SUFFIX, Field("file"), Literal(f".{n}"))
     return [
@@ -95,8 +99,13 @@ def conditions(n: int) -> list[Condition]:
         Condition(is_there, f"some{n}", {"a": 1}, ([None],)),
         Condition(suffix, "file", f"a.{n}", (n, f".{n}a")),
         Condition(whole, "mode", f"m{n}", ([f"m{n}"],)),
+        Condition(Not(And(exception)), "boss", "other", (f"b{n}",)),
         Condition(Comparison(equal, Field("owner"), Field("user")), "owner", f"u{n}", ("other",)),
     ]
+
+
+def boss_is(n: int) -> Predicate:
+    return Comparison(ComparisonOperator.EQUAL, Field("boss"), Literal(f"b{n}"))
 
 
 def alternatives(n: int) -> list[Condition]:
@@ -125,11 +134,13 @@ def events(n: int) -> Iterator[dict[str, object]]:
     perfect: dict[str, object] = {
         "event": {"category": ["network", category(n)]},
         "user": f"u{n}",
+        "tool": f"t{n}",
         **{one.field: one.good for one in needed},
         **nothing,
     }
     for one in some:
         yield {**perfect, one.field: one.good}
+    yield {**perfect, some[0].field: some[0].good, "boss": f"b{n}", "tool": "other"}
     yield perfect
     for other in some:
         enough = {**perfect, other.field: other.good}
@@ -157,7 +168,7 @@ def test_the_scene_is_right_and_telling() -> None:
     scene, expected = telling_scene()
     scene.check()
     holding = [numbers for numbers in expected if numbers]
-    assert len(holding) == RULES * 2
+    assert len(holding) == RULES * 3
     assert all(len(numbers) == 1 for numbers in holding)
     assert not is_seen(lambda matcher: None)
 
@@ -220,19 +231,26 @@ def test_a_condition_that_always_holds_is_seen() -> None:
     assert [leaf for leaf in leaves() if not is_seen(always_set(*leaf))] == []
 
 
+def are_different(one: _LeafMeaning, other: _LeafMeaning) -> bool:
+    # Where both leaves of a conjunction are needed, either leads to what decides it.
+    return (one.meets, one.fails) != (other.meets, other.fails)
+
+
 def test_exchanged_masks_are_seen() -> None:
     pairs = [
-        (place, first)
+        (place, table, leaf)
         for place, engine in enumerate(engines(telling_scene()[0].matcher()))
-        for first in range(len(engine._conditions) - 1)
+        for table in ("_clauses", "_parts")
+        for leaf in itertools.pairwise(getattr(engine, table)._meanings)
+        if are_different(*(getattr(engine, table)._meanings[one] for one in leaf))
     ]
     assert len(pairs) > RULES * 8
 
-    def exchanged(place: int, first: int) -> Mutation:
+    def exchanged(place: int, table: str, leaves: tuple[int, int]) -> Mutation:
         def change(matcher: EventMatcher) -> None:
-            known = engines(matcher)[place]._conditions
-            (one, here), (two, there) = known[first : first + 2]
-            known[first : first + 2] = [(one, there), (two, here)]
+            meanings = getattr(engines(matcher)[place], table)._meanings
+            one, two = leaves
+            meanings[one], meanings[two] = meanings[two], meanings[one]
 
         return change
 
@@ -255,23 +273,41 @@ def test_a_residual_that_is_not_asked_is_seen() -> None:
     def unasked(number: int) -> Mutation:
         def change(matcher: EventMatcher) -> None:
             known = list(graph(matcher)._clauses)
-            known[number] = attrs.evolve(known[number], residual=HELD)
+            pending = known[number].pending._replace(residual=HELD)
+            known[number] = attrs.evolve(known[number], pending=pending)
             graph(matcher)._clauses = known
 
         return change
 
     known = graph(telling_scene()[0].matcher())._clauses
-    numbers = [number for number, clause in enumerate(known) if clause.residual is not HELD]
+    numbers = [n for n, clause in enumerate(known) if clause.pending.residual is not HELD]
     assert len(numbers) >= RULES
     assert [n for n in numbers if not is_seen(unasked(n))] == []
+
+
+def test_a_disjunction_that_is_not_needed_is_seen() -> None:
+    def unneeded(number: int) -> Mutation:
+        def change(matcher: EventMatcher) -> None:
+            known = list(graph(matcher)._clauses)
+            pending = known[number].pending._replace(needs=0)
+            known[number] = attrs.evolve(known[number], pending=pending)
+            graph(matcher)._clauses = known
+
+        return change
+
+    known = graph(telling_scene()[0].matcher())._clauses
+    numbers = [n for n, clause in enumerate(known) if clause.pending.needs]
+    assert len(numbers) >= RULES
+    assert [n for n in numbers if not is_seen(unneeded(n))] == []
 
 
 def test_a_clause_of_another_target_is_seen() -> None:
     def misnamed(number: int) -> Mutation:
         def change(matcher: EventMatcher) -> None:
             known = list(graph(matcher)._clauses)
-            other = (known[number].target + 1) % RULES
-            known[number] = attrs.evolve(known[number], target=other)
+            pending = known[number].pending
+            pending = pending._replace(target=(pending.target + 1) % RULES)
+            known[number] = attrs.evolve(known[number], pending=pending)
             graph(matcher)._clauses = known
 
         return change
@@ -361,7 +397,7 @@ def test_a_skipped_example_rule_is_seen() -> None:
     def skipped(target: int) -> Mutation:
         def change(matcher: EventMatcher) -> None:
             for number, clause in enumerate(graph(matcher)._clauses):
-                if clause.target == target:
+                if clause.pending.target == target:
                     graph(matcher).root.live &= ~(1 << number)
 
         return change
