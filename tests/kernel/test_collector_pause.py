@@ -13,6 +13,7 @@ from kestrel_framework._collector_pause import collector_paused
 @pytest.fixture(autouse=True)
 def _collector_as_before() -> Iterator[None]:
     was_on = gc.isenabled()
+    gc.unfreeze()  # what other tests have left
     gc.enable()
     yield
     if was_on:
