@@ -211,7 +211,7 @@ def test_rules_are_in_force_for_the_batch_that_comes_next() -> None:
 
 
 def test_workers_that_die_cost_nothing_but_time() -> None:
-    alone, together = Sources(finite()), Sources(finite())
+    alone, together = Sources(finite(number=3000)), Sources(finite(number=3000))
     expected = build(alone, 1).run()
     engine = build(together, 2)
     pool = engine._feed.pool
@@ -220,7 +220,7 @@ def test_workers_that_die_cost_nothing_but_time() -> None:
     random = Random(1)
 
     def kill() -> None:
-        while not over.wait(random.uniform(0.05, 0.3)):
+        while not over.wait(random.uniform(0.01, 0.1)):
             for pid in pool.pids[:1]:
                 try:
                     os.kill(pid, signal.SIGKILL)
