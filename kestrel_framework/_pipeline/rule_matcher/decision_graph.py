@@ -26,7 +26,6 @@ from kestrel_framework._pipeline.rule_matcher.field_engine import (
     size_of,
 )
 from kestrel_framework._pipeline.rule_matcher.graph_node import (
-    NOTHING_HOLDS,
     IndexedClause,
     Node,
     Pending,
@@ -48,6 +47,7 @@ _MOST_EDGES: Final = 4096
 _DECISIVE: Final = 0.8
 """The share of live clauses that a field rules out, to be looked at before all others."""
 _NODE_SIZE: Final = 800
+_PENDING_SIZE: Final = 120
 _EDGE_SIZE: Final = 150
 
 _KeyT = TypeVar("_KeyT")
@@ -89,7 +89,6 @@ class DecisionGraph:
         self._with_parts = [
             (number, field) for number, field in enumerate(fields) if field.has_part_of
         ]
-        self._with_parts.sort(key=lambda part: part[1].cost)
         self.nodes_made = 0
         self.root = self._node((1 << len(clauses)) - 1, (1 << len(fields)) - 1)
         budget.share(self._forget)
@@ -116,13 +115,6 @@ class DecisionGraph:
         if len(node.by_states) >= _MOST_EDGES and len(fields) > 1:
             self._look_at_less(node)
         return after
-
-    def _verdict(self, held: set[int], undecided: Iterable[tuple[int, Residual]]) -> Verdict:
-        left = dict.fromkeys(part for part in undecided if part[0] not in held)
-        if not (held or left):
-            return NOTHING_HOLDS
-        tests = [(target, self._residuals.test(residual)) for target, residual in left]
-        return Verdict(tuple(sorted(held)), tuple(tests))
 
     def _states_of(
         self, fields: tuple[int, ...], values: Sequence[object]
@@ -262,20 +254,20 @@ class DecisionGraph:
                 undecided[part] = None
         pending = tuple([part for part in undecided if part[0] not in held])
         wanted = self._wanted(pending)
-        key = live, tuple(sorted(held)), pending, examined & _mask(wanted)
+        targets = tuple(sorted(held))
+        key = live, targets, pending, examined & _mask(wanted)
         node = self._settled_nodes.get(key)
         if node is None:
-            self._budget.take(_NODE_SIZE)
+            self._budget.take(_NODE_SIZE + _PENDING_SIZE * len(pending))
             self.nodes_made += 1
             node = self._settled_nodes[key] = Node(live, examined=examined)
-            node.sure, node.pending = key[1], pending
+            node.sure, node.pending = targets, pending
             fields = self._most_wanted(wanted, examined)
             if fields:
                 self._look_at(node, fields)
-            else:
-                node.verdict = self._verdict(
-                    held, [(target, residual) for target, _, residual in pending]
-                )
+            elif targets or pending:
+                tests = [(part.target, self._residuals.test(part.residual)) for part in pending]
+                node.verdict = Verdict(targets, tuple(tests))
         return node
 
     def _wanted(self, pending: Iterable[Pending]) -> Counter[int]:
