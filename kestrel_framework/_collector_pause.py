@@ -15,9 +15,6 @@ def collector_paused() -> Iterator[None]:
     times, in vain: a third of the time. It is the whole process that waits, so this is for what
     takes a second at most. Nothing happens where collections are off already; where threads pause
     at the same time, collections begin again when the first of them is done.
-
-    What is there at the end counts as old: it is looked at in the next full collection, not in
-    the very next one, and once more in the one of the middle generation.
     """
     if not gc.isenabled():
         yield
@@ -26,7 +23,4 @@ def collector_paused() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what the program has frozen stays so
-            gc.freeze()
-            gc.unfreeze()  # into the oldest generation, without a look at any object
         gc.enable()
