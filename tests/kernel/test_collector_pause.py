@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +51,16 @@ def test_each_call_of_a_decorated_function_pauses_them() -> None:
         return gc.isenabled()
 
     assert [is_enabled(), gc.isenabled(), is_enabled(), gc.isenabled()] == [False, True] * 2
+
+
+def test_what_is_made_and_dropped_is_collected_in_time() -> None:
+    class Knot:
+        def __init__(self) -> None:
+            self.itself = self
+            self.much = [[number] for number in range(2000)]
+
+    dropped = []
+    for _ in range(1000):
+        with collector_paused():
+            dropped.append(weakref.ref(Knot()))
+    assert sum(knot() is not None for knot in dropped) < 900
