@@ -260,7 +260,10 @@ def _one_pass(
     decoded_again = now()
     tested_apart.test(batches)
     tested = now()
-    matched, related, sequences = _in_turn(stages, batches)
+    for batch in batches:
+        stages.matcher.match(batch)
+    matched = now()
+    related, sequences = _in_turn(stages, batches)
     before = detector.snapshot()
     alerts: list[Alert] = []
     whole_started = now()
@@ -277,7 +280,7 @@ def _one_pass(
     return StageTimes(
         decode=decode,
         fields=fields,
-        residuals=matched - decode - fields,
+        residuals=matched - tested - decode - fields,
         lineage=related,
         sequences=sequences,
         output=written - finished,
@@ -289,13 +292,12 @@ def _nothing(view: View) -> None:
     """Leave a view as it is."""
 
 
-def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, float, float]:
-    """Return the time that matching, lineage and sequences take, which depend on each other."""
+def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, float]:
+    """Return the time that lineage and sequences take, which depend on each other."""
     lineage, tracker, event_clock = stages.lineage(), stages.tracker(), EventClock()
     now = time.process_time
-    matching = following = sequences = 0.0
+    following = sequences = 0.0
     for batch in batches:
-        started = now()
         found = stages.matcher.match(batch)
         matched = now()
         times = event_clock.times(found.times)
@@ -303,10 +305,9 @@ def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, flo
         related = lineage.decide(found.processes, proposed)
         followed = now()
         tracker.advance(related)
-        matching += matched - started
         following += followed - matched
         sequences += now() - followed
-    return matching, following, sequences
+    return following, sequences
 
 
 def _ignore(problem: Problem) -> None:
