@@ -32,8 +32,8 @@ _METHOD: Final = """
 - One thread of one process takes JSON lines in batches of 1,000 and gives the alerts
   (`Detector.feed`): **bytes to alerts**. Reading files and writing alerts are not part of it.
   **Bytes to verdict** is the part of it that ends with the rules' conditions that hold for each
-  event, before lineage, sequences and alerts, in a pass of its own. **Match** is that without decoding, which
-  is timed as what reads the same fields and decides nothing.
+  event, before lineage, sequences and alerts, in a pass of its own. **Match** is that without
+  decoding, which is timed as what reads the same fields and decides nothing.
 - Native modules of the kernel in use: {native}.
 - Times are CPU time of that process, so that other work on the machine counts little, except
   where it says "by the clock".
