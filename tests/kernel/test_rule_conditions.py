@@ -11,7 +11,6 @@ from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._clauses import MOST_FIELDS, IndexedFields
 from kestrel_framework._pipeline.rule_matcher import MatcherLimits
 from kestrel_framework._pipeline.rule_matcher.condition_table import (
-    Condition,
     ConditionTable,
     bits,
     truth_of,
@@ -71,7 +70,7 @@ class TestConditionTable:
         st.lists(st.integers(0, 63), min_size=1, max_size=5),
     )
     def test_each_bit_is_set_where_its_conditions_hold(
-        self, required: list[tuple[Condition, ...]], values: list[int]
+        self, required: list[tuple[Predicate, ...]], values: list[int]
     ) -> None:
         table = ConditionTable(number)
         for place, conditions in enumerate(required):
@@ -83,7 +82,7 @@ class TestConditionTable:
             expected = {
                 place
                 for place, conditions in enumerate(required)
-                if all(holds(condition, document) for condition in conditions)  # type: ignore[arg-type]
+                if all(holds(condition, document) for condition in conditions)
             }
             assert set(bits(table.holding(leaves))) == expected
         assert table.by_default == table.holding(0)
