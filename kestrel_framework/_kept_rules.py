@@ -148,7 +148,7 @@ def _is_private(status: os.stat_result) -> bool:
         stat.S_ISREG(status.st_mode)
         and status.st_uid == os.getuid()
         and stat.S_IMODE(status.st_mode) == 0o600
-        and status.st_nlink == 1
+        and status.st_nlink <= 1  # none at all: another process has replaced it meanwhile
         and status.st_size <= MAX_FILE_BYTES
     )
 

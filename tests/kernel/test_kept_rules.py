@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -318,6 +319,21 @@ def _pipe(path: Path) -> None:
     os.mkfifo(path, 0o600)
 
 
+def replaced_when_opened(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what another process may: replace the file by the same once it is open."""
+    opened = os.open
+
+    def replacing(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(path, flags, mode)
+        if Path(path) == file:
+            copy = file.with_name("copy")
+            shutil.copy2(file, copy)
+            copy.replace(file)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", replacing)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -341,6 +357,16 @@ def test_a_file_that_is_not_whole_and_private_is_not_used(
     (file,) = files_in(kept)
     damage(file)
     assert recompiled(tmp_path / "a.words") == ["alpha"]
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_used(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.words").write_text("a\nalpha")
+    recompiled(tmp_path / "a.words")
+    (file,) = files_in(kept)
+    replaced_when_opened(file, monkeypatch)
+    assert recompiled(tmp_path / "a.words") == []
 
 
 def test_what_was_kept_of_another_pack_is_not_used(tmp_path: Path, kept: Path) -> None:

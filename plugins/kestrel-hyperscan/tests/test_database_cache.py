@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -279,6 +280,25 @@ def test_a_file_that_is_a_link_is_not_followed(
     assert elsewhere.read_bytes() == before
 
 
+def test_a_file_that_another_process_replaces_meanwhile_is_used(
+    compiled_anew: Callable[..., bool], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compiled_anew()
+    (file,) = files(folder)
+    opened = os.open
+
+    def replacing(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(path, flags, mode)
+        if Path(path) == file:
+            copy = file.with_name("copy")
+            shutil.copy2(file, copy)
+            copy.replace(file)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", replacing)
+    assert not compiled_anew()
+
+
 def test_a_file_with_a_second_name_is_not_used(
     folder: Path, compiled_anew: Callable[..., bool]
 ) -> None:
@@ -415,10 +435,12 @@ def test_several_processes_write_one_folder(folder: Path) -> None:
         )
         for number in range(4)
     ]
-    for writer in writers:
-        _, errors = writer.communicate(timeout=120)
-        assert writer.returncode == 0, errors
-        assert errors.count("because") == 1, "nothing was damaged, so nothing else was told"
+    told = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * len(writers), told
+    assert [errors.count("because") for errors in told] == [1] * len(writers), (
+        "nothing was damaged, so nothing else was told",
+        told,
+    )
     assert {file.name for file in files(folder)} <= {"a.database", "b.database", "c.database"}
 
 

@@ -148,7 +148,7 @@ def _read(path: Path) -> bytes:
             not stat.S_ISREG(status.st_mode)
             or status.st_uid != os.getuid()
             or stat.S_IMODE(status.st_mode) != 0o600
-            or status.st_nlink != 1
+            or status.st_nlink > 1  # none at all: another process has replaced it meanwhile
         ):
             raise _UntrustedFileError(f"{path} is not a file of this user alone")
         if not _HEADER_BYTES <= status.st_size <= MAX_FILE_BYTES:
