@@ -8,7 +8,7 @@ for alert in detector.feed([document]):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -17,44 +17,36 @@ import msgspec
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._collector_pause import collector_paused
-from kestrel_framework._pipeline.alert_builder import AlertBuilder
-from kestrel_framework._pipeline.candidate_builder import proposed_candidates
-from kestrel_framework._pipeline.event_clock import EventClock
+from kestrel_framework._generation import Generation, event_matcher
 from kestrel_framework._pipeline.event_matcher import EventMatcher
-from kestrel_framework._pipeline.flow import (
-    Candidate,
-    Completion,
-    MatchedBatch,
-    Problem,
-    Target,
-    targets_of,
+from kestrel_framework._pipeline.event_time import (
+    EventTime,
+    MatchState,
+    Passage,
+    TimeState,
+    WaitingMatch,
+    decode_time,
+    encode_time,
 )
-from kestrel_framework._pipeline.key_views import KeyViews
+from kestrel_framework._pipeline.flow import Completion, MatchedBatch, Problem, targets_of
 from kestrel_framework._pipeline.loss_ledger import LossLedger
-from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.process_lineage import (
     DEFAULT_PROCESSES,
-    LineageLimits,
     LineageState,
     ProcessLineage,
     decode,
     encode,
 )
-from kestrel_framework._pipeline.result_filter import ResultFilter
-from kestrel_framework._pipeline.sequence_tracker import (
-    EndReason,
-    SequenceTracker,
-    TrackerLimits,
-)
+from kestrel_framework._pipeline.sequence_tracker import EndReason, TrackerLimits
 from kestrel_framework.alert import Alert
 from kestrel_framework.errors import StateError
-from kestrel_framework.event import Document, EventBatch, EventSettings
-from kestrel_framework.interfaces import Limits, PatternEngine, PredicateEvaluator
-from kestrel_framework.rule import EventRule, LoadReport, RuleSet
+from kestrel_framework.event import Document, EventBatch, EventSettings, TimeSettings
+from kestrel_framework.interfaces import PatternEngine, PredicateEvaluator
+from kestrel_framework.rule import LoadReport, RuleSet
 from kestrel_framework.schema import SchemaRegistry
 
-_SNAPSHOT_VERSION: Final = 2
-_SNAPSHOT_VERSIONS_READ: Final = (1, 2)
+_SNAPSHOT_VERSION: Final = 3
+_SNAPSHOT_VERSIONS_READ: Final = (1, 2, 3)
 _UNNAMED_STREAM: Final = "documents"
 
 
@@ -70,6 +62,10 @@ class DetectorStatistics:
         alerts: Alerts by rule id, without those of shadow revisions.
         shadow_alerts: Alerts of shadow revisions, by rule id.
         failures: Evaluations that failed, by rule id.
+        untimely: Step matches that sequences did not see, or not in their order, by cause:
+            `late` and `implausible_time` were left out, `released_early` went on before their
+            time, since too many waited; `source_left_out` counts how often a quiet source
+            was not waited for.
     """
 
     events: int = 0
@@ -79,6 +75,7 @@ class DetectorStatistics:
     alerts: Counter[str] = attrs.field(factory=Counter)
     shadow_alerts: Counter[str] = attrs.field(factory=Counter)
     failures: Counter[str] = attrs.field(factory=Counter)
+    untimely: Counter[str] = attrs.field(factory=Counter)
 
 
 @attrs.frozen
@@ -116,21 +113,6 @@ class RememberedProcesses:
     cut_walks: int
 
 
-@attrs.frozen
-class _Generation:
-    """Everything that belongs to one rule set."""
-
-    rules: RuleSet
-    targets: tuple[Target, ...]
-    matcher: EventMatcher
-    lineage: ProcessLineage
-    runner: PredicateRunner
-    tracker: SequenceTracker
-    result_filter: ResultFilter
-    alert_builder: AlertBuilder
-    event_targets: frozenset[int]
-
-
 class Detector:
     """Matches events against a rule set and follows sequences.
 
@@ -151,6 +133,7 @@ class Detector:
         runtime: The runtime that decides about expressions.
         limits: How much unfinished sequences may hold.
         lineage_processes: How many processes are remembered, where rules ask for lineage.
+        time: Which event times are believed.
         on_problem: Told of each oddity of the input and each failed evaluation, in the calling
             thread.
 
@@ -170,6 +153,7 @@ class Detector:
         pattern_engine: PatternEngine | None = None,
         limits: TrackerLimits | None = None,
         lineage_processes: int = DEFAULT_PROCESSES,
+        time: TimeSettings | None = None,
         on_problem: Callable[[Problem], None] | None = None,
     ) -> None:
         self.on_problem = on_problem
@@ -181,7 +165,8 @@ class Detector:
         self._pattern_engine = pattern_engine or NativePatternEngine()
         self._limits = limits or TrackerLimits()
         self._lineage_processes = lineage_processes
-        self._clock = EventClock()
+        self._time_settings = time or TimeSettings()
+        self._time = EventTime(self._time_settings, self.statistics.untimely)
         self._losses = LossLedger()
         self._next_offsets: dict[str, int] = {}
         rule_set = rules.rule_set if isinstance(rules, LoadReport) else rules
@@ -227,13 +212,31 @@ class Detector:
     def advance(self, watermark: int) -> list[Alert]:
         """Hear that no event older than `watermark` (nanoseconds since 1970) will come.
 
-        Returns the alerts of sequences that waited for an event that did not come.
+        From any source. Returns the alerts of sequences that waited for that.
         """
-        return self._completed(self._generation.tracker.expire(watermark))
+        return self._passed(self._time.pass_to(watermark))
+
+    def end_source(self, name: str) -> list[Alert]:
+        """Hear that a source brings no event any more, and return what waited for it.
+
+        With the last source time ends: with the next event it begins anew.
+        """
+        self._time.end(name)
+        return self._passed(self._time.pass_on())
+
+    def leave_out(self, source: str) -> list[Alert]:
+        """Wait no longer for a source until it brings events again, and return what waited.
+
+        What it brings then may be late. An empty batch does not count as events.
+        """
+        self._time.leave_out(source)
+        return self._passed(self._time.pass_on())
 
     def finish(self) -> list[Alert]:
         """Hear that no event at all will come, and return the last alerts."""
-        return self._completed(self._generation.tracker.finish())
+        generation = self._generation
+        last = generation.followed(self._time.finish())
+        return self._completed([*last, *generation.tracker.finish()])
 
     def replace(self, rules: RuleSet) -> None:
         """Go on with another rule set, at once.
@@ -248,7 +251,8 @@ class Detector:
         generation = self._compiled(rules)
         generation.tracker.adopt(self._generation.tracker)
         generation.lineage.load(self._generation.lineage.dump())
-        self._generation = generation
+        previous, self._generation = self._generation, generation
+        self._put_in([previous.match_state(*match) for match in self._time.take_out()])
 
     def snapshot(self) -> bytes:
         """Return the state (not the rules) in a versioned encoding that `restore` reads."""
@@ -257,7 +261,7 @@ class Detector:
                 "version": _SNAPSHOT_VERSION,
                 "tracker": self._generation.tracker.snapshot(),
                 "lineage": encode(self._generation.lineage.dump()),
-                "decoder": self._clock.greatest,
+                "time": self._encoded_time(),
                 "losses": self._losses.snapshot(),
                 "offsets": self._next_offsets,
             }
@@ -279,9 +283,11 @@ class Detector:
         if state.version not in _SNAPSHOT_VERSIONS_READ:
             raise StateError(f"the detector's snapshot has the unknown version {state.version}")
         lineage = LineageState() if state.lineage is None else decode(state.lineage)
+        time = TimeState() if state.time is None else decode_time(state.time, self._time.serial)
         self._generation.tracker.restore(state.tracker)
         self._generation.lineage.load(lineage)
-        self._clock.greatest = state.decoder
+        self._time.load(time)
+        self._put_in(time.matches)
         self._losses.restore(state.losses)
         self._next_offsets = dict(state.offsets)
 
@@ -295,6 +301,7 @@ class Detector:
             "pattern_engine": self._pattern_engine,
             "limits": self._limits,
             "lineage_processes": self._lineage_processes,
+            "time": self._time_settings,
             "statistics": self.statistics,
             "snapshot": self.snapshot(),
         }
@@ -306,40 +313,21 @@ class Detector:
         assert isinstance(snapshot, bytes)
         self.restore(snapshot)
         self.statistics = statistics
+        self._time.untimely = statistics.untimely
 
     @collector_paused()
-    def _compiled(self, rules: RuleSet) -> _Generation:
-        targets = targets_of(rules)
-        limits = LineageLimits(self._lineage_processes)
-        lineage = ProcessLineage(rules, targets, limits, self._report)
-        runner = PredicateRunner(
-            targets,
+    def _compiled(self, rules: RuleSet) -> Generation:
+        return Generation.compiled(
+            rules,
+            self._schema,
+            self._settings,
             self._evaluators,
             self._runtime,
-            self._schema,
-            Limits(),
+            self._pattern_engine,
+            self._limits,
+            self._lineage_processes,
+            self._report,
             self._evaluation_failed,
-        )
-        return _Generation(
-            rules,
-            targets,
-            self._event_matcher(targets, lineage),
-            lineage,
-            runner,
-            SequenceTracker(
-                rules,
-                targets,
-                self._limits,
-                raw_values=KeyViews(self._settings).raw_values,
-                decided_elsewhere=lineage.asked | runner.asked,
-            ),
-            ResultFilter(rules),
-            AlertBuilder(rules),
-            frozenset(
-                number
-                for number, target in enumerate(targets)
-                if isinstance(rules.rules[target.rule].body, EventRule)
-            ),
         )
 
     @collector_paused()
@@ -347,16 +335,7 @@ class Detector:
         """Return what matches batches by themselves under a rule set."""
         targets = targets_of(rules)
         lineage = ProcessLineage(rules, targets)
-        return self._event_matcher(targets, lineage)
-
-    def _event_matcher(self, targets: tuple[Target, ...], lineage: ProcessLineage) -> EventMatcher:
-        return EventMatcher(
-            (*targets, *lineage.targets),
-            self._schema,
-            self._settings,
-            self._pattern_engine,
-            lineage.paths,
-        )
+        return event_matcher(targets, lineage, self._schema, self._settings, self._pattern_engine)
 
     def _follow(self, batch: EventBatch, matched: MatchedBatch) -> list[Alert]:
         """Return the alerts of a batch, given what it says by itself."""
@@ -365,22 +344,33 @@ class Detector:
         for problem in matched.problems:
             self._report(problem)
         self.statistics.events += len(matched.places)
-        times = self._clock.times(matched.times)
-        if times:
-            self._losses.close(times[0])
-        stream, first = batch.stream or "", batch.first_offset or 0
-        generation = self._generation
-        proposed = proposed_candidates(
-            batch, matched, times, generation.matcher, generation.tracker.idle
-        )
-        related = generation.lineage.decide(
-            matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
-        )
-        confirmed = generation.runner.confirm(related)
-        alerts = self._completed(self._findings(confirmed)) if confirmed else []
+        passage = Passage(self._time, batch.source, batch.disorder, matched.times)
+        if passage.times:
+            self._losses.close(passage.times[0])
+        alerts = self._completed(self._generation.findings(batch, matched, passage, self._time))
         if batch.watermark is not None:
-            alerts += self.advance(batch.watermark)
+            self._time.promise(batch.source, batch.watermark)
+            alerts += self._passed(self._time.pass_on())
         return alerts
+
+    def _passed(self, released: Sequence[WaitingMatch]) -> list[Alert]:
+        """Return the alerts of what has its turn now that time has gone on."""
+        generation = self._generation
+        done = generation.followed(released)
+        return self._completed([*done, *generation.tracker.expire(self._time.watermark)])
+
+    def _encoded_time(self) -> bytes:
+        matches = [self._generation.match_state(*match) for match in self._time.all_matches()]
+        return encode_time(attrs.evolve(self._time.dump(), matches=matches))
+
+    def _put_in(self, matches: Iterable[MatchState]) -> None:
+        """Have matches wait again; those of rules that are not there any more are left out."""
+        for state in matches:
+            match = self._generation.match_of(state)
+            if match is None:
+                self.statistics.untimely["rule_changed"] += 1
+            else:
+                self._time.put_in([(state.aside_of, match)])
 
     def _numbered(self, batch: EventBatch) -> EventBatch:
         if batch.stream is not None and batch.first_offset is not None:
@@ -394,26 +384,7 @@ class Detector:
 
     def _note_losses(self, lost: Mapping[str, int]) -> None:
         self.statistics.lost.update(lost)
-        self._losses.record(lost, self._clock.greatest)
-
-    def _findings(self, candidates: Iterable[Candidate]) -> Iterator[Completion]:
-        """Yield what events are, in their order, by themselves and in sequences."""
-        generation = self._generation
-        steps: list[Candidate] = []
-        for candidate in candidates:
-            if not generation.event_targets.isdisjoint(candidate.targets):
-                if steps:
-                    yield from generation.tracker.advance(steps)
-                    steps = []
-                event = candidate.row.event()
-                for number in candidate.targets:
-                    if number in generation.event_targets:
-                        yield Completion(generation.targets[number].rule, (), (event,))
-                if generation.event_targets.issuperset(candidate.targets):
-                    continue
-            steps.append(candidate)
-        if steps:
-            yield from generation.tracker.advance(steps)
+        self._losses.record(lost, self._time.greatest)
 
     def _completed(self, findings: Iterable[Completion]) -> list[Alert]:
         alerts = []
@@ -477,7 +448,7 @@ def _by_name(item: tuple[EndReason, int]) -> str:
 class _Snapshot(msgspec.Struct, frozen=True):
     version: int
     tracker: bytes
-    decoder: int | None
     losses: list[tuple[str, int, int | None, int | None]]
     offsets: dict[str, int]
     lineage: bytes | None = None
+    time: bytes | None = None

@@ -45,6 +45,11 @@ class EventBatch:
         first_offset: The offset of the first event; the others follow on
             without gaps. The engine counts for sources that leave it out.
         origin: What to call the input in messages to people, such as a file name.
+        source: Which source it is from; the engine says it. Time goes on as far as all
+            sources have come.
+        disorder: How far an event of the source may come after a later one, in nanoseconds
+            of event time. 0: events come in order. What comes later still is late: sequences
+            do not see it, which is counted. Sequences are found that much later.
     """
 
     documents: Sequence[Document] = ()
@@ -56,10 +61,14 @@ class EventBatch:
     stream: str | None = None
     first_offset: int | None = None
     origin: str = ""
+    source: str = ""
+    disorder: int = 0
 
     def __attrs_post_init__(self) -> None:
         if self.documents and self.payloads:
             raise ValueError("a batch has documents or payloads, not both")
+        if self.disorder < 0:
+            raise ValueError("the disorder of a source is not below 0")
 
     def __len__(self) -> int:
         return len(self.payloads) or len(self.documents)
@@ -88,6 +97,34 @@ class EventSettings:
     timestamp_unit: TimestampUnit = "iso"
     category_field: str = "event.category"
     tiebreaker_field: str | None = None
+
+
+@attrs.frozen
+class TimeSettings:
+    """Which event times are believed.
+
+    One event dated 2099 must not make all others late. So an event whose time is far from the
+    greatest one seen of its source is kept out of sequences until others, one after the
+    other, are as far; if the next event is not, its time was no time.
+
+    Attributes:
+        largest_jump: How far is too far, in seconds.
+        believed_after: How many such events in a row are believed, when they are near each other.
+    """
+
+    largest_jump: float = attrs.field(
+        default=86_400.0,
+        validator=[attrs.validators.gt(0.0), attrs.validators.le(1e9)],
+        metadata={
+            "help": "Seconds from the greatest time seen of a source from which on an event is "
+            "kept out of sequences until others agree with it."
+        },
+    )
+    believed_after: int = attrs.field(
+        default=10,
+        validator=[attrs.validators.ge(1), attrs.validators.le(10_000)],
+        metadata={"help": "How many events in a row have to agree."},
+    )
 
 
 @attrs.frozen(order=True)

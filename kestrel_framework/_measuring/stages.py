@@ -301,7 +301,9 @@ def _in_turn(stages: _Stages, batches: Sequence[EventBatch]) -> tuple[float, flo
         found = stages.matcher.match(batch)
         matched = now()
         times = event_clock.times(found.times)
-        proposed = proposed_candidates(batch, found, times, stages.matcher, tracker.idle)
+        proposed = proposed_candidates(
+            batch, found, found.matches, times, stages.matcher, tracker.idle
+        )
         related = lineage.decide(found.processes, proposed)
         followed = now()
         tracker.advance(related)

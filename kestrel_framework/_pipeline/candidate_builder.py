@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kestrel_framework._pipeline.event_matcher import EventMatcher
-from kestrel_framework._pipeline.flow import Candidate, MatchedBatch, Row, Targets
+from kestrel_framework._pipeline.event_time import WaitingMatch
+from kestrel_framework._pipeline.flow import (
+    Candidate,
+    Match,
+    MatchedBatch,
+    Row,
+    Targets,
+    ordinal_of,
+)
 from kestrel_framework.event import Document, EventBatch
 from kestrel_framework.predicate import Lineage
 
@@ -17,6 +25,7 @@ _NO_LINEAGE: Final = frozenset[Lineage]()
 def proposed_candidates(
     batch: EventBatch,
     matched: MatchedBatch,
+    matches: Sequence[Match],
     times: Sequence[int],
     matcher: EventMatcher,
     idle: Callable[[Targets], frozenset[int]],
@@ -26,14 +35,15 @@ def proposed_candidates(
     Args:
         batch: The events, numbered.
         matched: What they say by themselves.
+        matches: Those of the matches that are looked at.
         times: Event time of each.
         matcher: What matched them, or another one of the same rules.
         idle: Returns those of some targets that events need not be looked at for, if they
             satisfy no others than these.
     """
-    if not matched.matches:
+    if not matches:
         return []
-    combinations = {match.targets for match in matched.matches}
+    combinations = {match.targets for match in matches}
     left_out = idle(_union(combinations))
     left = {
         targets: tuple([number for number in targets if number not in left_out])
@@ -47,7 +57,7 @@ def proposed_candidates(
     given: Sequence[bytes | Document] = batch.payloads or batch.documents
     places, tiebreakers = matched.places, matched.tiebreakers
     candidates = []
-    for match in matched.matches:
+    for match in matches:
         targets = left.get(match.targets)
         if targets is not None:
             index = match.index
@@ -62,3 +72,40 @@ def _union(combinations: set[tuple[int, ...]]) -> Targets:
     if len(combinations) == 1:
         return next(iter(combinations))
     return _NO_TARGETS.union(*combinations)
+
+
+def waiting_matches(
+    batch: EventBatch,
+    matched: MatchedBatch,
+    matches: Sequence[Match],
+    times: Sequence[int],
+    matcher: EventMatcher,
+    serial: Callable[[], int],
+) -> list[tuple[int, WaitingMatch]]:
+    """Return the events of a batch that wait for their turn, with their indexes.
+
+    Args:
+        batch: The events, numbered.
+        matched: What they say by themselves.
+        matches: Those of the matches that wait: steps that no other stage decides.
+        times: Event time of each.
+        matcher: What matched them, or another one of the same rules.
+        serial: Returns a number that no match has.
+    """
+    stream, first = batch.stream or "", batch.first_offset or 0
+    decode = matcher.decoder.document
+    given: Sequence[bytes | Document] = batch.payloads or batch.documents
+    places, tiebreakers = matched.places, matched.tiebreakers
+    waiting = []
+    for match in matches:
+        index = match.index
+        place = places[index]
+        tiebreaker = tiebreakers[index] if tiebreakers else None
+        ordinal = ordinal_of(times[index], tiebreaker, stream, first + place)
+        waiting.append(
+            (
+                index,
+                WaitingMatch(*ordinal, serial(), match.targets, decode, given[place], _NO_LINEAGE),
+            )
+        )
+    return waiting

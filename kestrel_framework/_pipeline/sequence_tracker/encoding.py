@@ -1,17 +1,14 @@
 """The encoding of a tracker's state: versioned, checked, without pickle.
 
 The outside is MessagePack: a name, a version, a checksum, and the content as bytes.
-Inside, each event is stored once. What comes from events (documents, keys, times) is
-packed piece by piece, since it may be what MessagePack cannot say, such as half a
-surrogate pair or an integer of 100 bits; such a piece is packed as JSON.
+Inside, each event is stored once, and what comes from events is packed piece by piece.
 """
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import attrs
 import msgspec
@@ -25,6 +22,7 @@ from kestrel_framework._pipeline.sequence_tracker.partials import (
     WatchedPartial,
 )
 from kestrel_framework._pipeline.sequence_tracker.step_events import RestoredEvent, StepEvent
+from kestrel_framework._pipeline.stored_pieces import pack, unpack
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event, EventIdentity
 
@@ -106,9 +104,6 @@ class _Held(msgspec.Struct, array_like=True, frozen=True):
     choices: list[list[int]]
 
 
-_PieceT = TypeVar("_PieceT")
-
-
 def encode(state: TrackerState) -> bytes:
     """Return `state` as bytes.
 
@@ -120,16 +115,16 @@ def encode(state: TrackerState) -> bytes:
     for (rule_id, semantic_hash), remembered in state.machines.items():
         if isinstance(remembered, SequenceState):
             partials = [
-                _pack(_partial_piece(stage, partial, events))
+                pack(_partial_piece(stage, partial, events))
                 for stage, partial in remembered.partials
             ]
             leading = [
-                _pack(_LeadingHits(list(key_values(hits.key)), hits.latest, hits.previous))
+                pack(_LeadingHits(list(key_values(hits.key)), hits.latest, hits.previous))
                 for hits in remembered.leading_hits
             ]
             machines.append(_Machine(rule_id, semantic_hash, partials, leading))
         else:
-            pieces = [_pack(_held_piece(held, events)) for held in remembered.held]
+            pieces = [pack(_held_piece(held, events)) for held in remembered.held]
             machines.append(_Machine(rule_id, semantic_hash, held=pieces))
     content = msgspec.msgpack.encode(
         _Content(events.packed, machines, dict(state.ended), state.keys_left_out)
@@ -177,7 +172,7 @@ class _EventTable:
         if number is None:
             number = self._numbers[id(event)] = len(self.packed)
             self.packed.append(
-                _pack(
+                pack(
                     [
                         event.stream,
                         event.offset,
@@ -210,17 +205,17 @@ def _decoded(content: _Content) -> TrackerState:
         state: MachineState
         if machine.held is None:
             state = SequenceState(
-                [_partial(_unpack(piece, _Partial), events) for piece in machine.partials],
-                [_hits(_unpack(piece, _LeadingHits)) for piece in machine.leading_hits],
+                [_partial(unpack(piece, _Partial), events) for piece in machine.partials],
+                [_hits(unpack(piece, _LeadingHits)) for piece in machine.leading_hits],
             )
         else:
-            state = HeldState([_held(_unpack(piece, _Held), events) for piece in machine.held])
+            state = HeldState([_held(unpack(piece, _Held), events) for piece in machine.held])
         machines[machine.rule_id, machine.semantic_hash] = state
     return TrackerState(machines, content.ended, content.keys_left_out)
 
 
 def _event(piece: bytes) -> StepEvent:
-    event = _unpack(piece, _Event)
+    event = unpack(piece, _Event)
     identity = EventIdentity(event.stream, event.offset)
     return RestoredEvent(Event(identity, event.timestamp, event.document, event.tiebreaker))
 
@@ -256,25 +251,3 @@ def _chosen(numbers: Sequence[int], events: Sequence[StepEvent]) -> list[StepEve
     if any(number < 0 for number in numbers):
         raise ValueError("an event has a negative number")
     return [events[number] for number in numbers]
-
-
-def _pack(piece: object) -> bytes:
-    try:
-        return b"m" + msgspec.msgpack.encode(piece, enc_hook=_plain)
-    except (OverflowError, UnicodeEncodeError):
-        plain = msgspec.to_builtins(piece, enc_hook=_plain)
-        return b"j" + json.dumps(plain, ensure_ascii=True).encode()
-    except RecursionError as error:
-        raise StateError("an event nests too deep to be stored") from error
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise StateError(f"an event holds a {type(value).__name__}, which is no JSON value")
-
-
-def _unpack(piece: bytes, kind: type[_PieceT]) -> _PieceT:
-    if piece[:1] == b"j":
-        return msgspec.convert(json.loads(piece[1:]), type=kind)
-    return msgspec.msgpack.decode(piece[1:], type=kind)

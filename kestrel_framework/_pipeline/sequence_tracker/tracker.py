@@ -161,6 +161,16 @@ class SequenceTracker:
             machine.expire(watermark)
         return done
 
+    def pass_to(self, watermark: int) -> list[Completion]:
+        """Complete whatever waited for an event that did not come before `watermark`.
+
+        As `expire`, but what has expired stays until somebody comes to it.
+        """
+        done: list[Completion] = []
+        if self._waiting_room.turns:
+            self._waiting_room.release(watermark, done)
+        return done
+
     def finish(self) -> list[Completion]:
         """Hear that no event at all will come, and return what that completes."""
         done = self.expire(END_OF_TIME)

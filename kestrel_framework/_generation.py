@@ -1,0 +1,328 @@
+"""Everything that belongs to one rule set: the stages, compiled for it, and how they join."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
+
+import attrs
+
+from kestrel_framework._pipeline.alert_builder import AlertBuilder
+from kestrel_framework._pipeline.candidate_builder import proposed_candidates, waiting_matches
+from kestrel_framework._pipeline.event_matcher import EventMatcher
+from kestrel_framework._pipeline.event_time import (
+    EventTime,
+    MatchState,
+    Passage,
+    StepName,
+    WaitingMatch,
+)
+from kestrel_framework._pipeline.flow import (
+    Candidate,
+    Completion,
+    MatchedBatch,
+    Problem,
+    Target,
+    Targets,
+    ordinal_of,
+    targets_of,
+)
+from kestrel_framework._pipeline.key_views import KeyViews
+from kestrel_framework._pipeline.predicate_runner import PredicateRunner
+from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
+from kestrel_framework._pipeline.result_filter import ResultFilter
+from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework.event import EventBatch, EventSettings
+from kestrel_framework.interfaces import Limits, PatternEngine, PredicateEvaluator
+from kestrel_framework.predicate import Lineage
+from kestrel_framework.predicate_traversal import lineages_of
+from kestrel_framework.rule import EventRule, Program, RuleSet
+from kestrel_framework.schema import SchemaRegistry
+
+
+def _nothing(targets: Targets) -> frozenset[int]:
+    return frozenset()
+
+
+@attrs.frozen
+class Generation:
+    """The stages of one rule set.
+
+    Attributes:
+        rules: The rule set.
+        targets: Its conditions, as they are numbered.
+        matcher: What batches say by themselves.
+        lineage: What processes did.
+        runner: What other runtimes decide.
+        tracker: Sequences, samples and joins.
+        result_filter: What findings have to pass.
+        alert_builder: What makes alerts of them.
+        event_targets: The conditions of event rules.
+        step_targets: All others.
+        decided_at_once: Those that must not wait: other stages see their events as they come.
+    """
+
+    rules: RuleSet
+    targets: tuple[Target, ...]
+    matcher: EventMatcher
+    lineage: ProcessLineage
+    runner: PredicateRunner
+    tracker: SequenceTracker
+    result_filter: ResultFilter
+    alert_builder: AlertBuilder
+    event_targets: frozenset[int]
+    step_targets: frozenset[int]
+    decided_at_once: frozenset[int]
+
+    @classmethod
+    def compiled(
+        cls,
+        rules: RuleSet,
+        schema: SchemaRegistry,
+        settings: EventSettings,
+        evaluators: Mapping[str, PredicateEvaluator],
+        runtime: str,
+        pattern_engine: PatternEngine,
+        limits: TrackerLimits,
+        lineage_processes: int,
+        report: Callable[[Problem], None],
+        evaluation_failed: Callable[[int, Problem], None],
+    ) -> Self:
+        """Return the stages for a rule set.
+
+        Raises:
+            RuleError: a rule cannot be loaded into its runtime.
+        """
+        targets = targets_of(rules)
+        lineage = ProcessLineage(rules, targets, LineageLimits(lineage_processes), report)
+        runner = PredicateRunner(targets, evaluators, runtime, schema, Limits(), evaluation_failed)
+        asked = lineage.asked | runner.asked
+        event_targets = frozenset(
+            [
+                number
+                for number, target in enumerate(targets)
+                if isinstance(rules.rules[target.rule].body, EventRule)
+            ]
+        )
+        queries = range(len(targets), len(targets) + len(lineage.targets))
+        return cls(
+            rules,
+            targets,
+            event_matcher(targets, lineage, schema, settings, pattern_engine),
+            lineage,
+            runner,
+            SequenceTracker(
+                rules,
+                targets,
+                limits,
+                raw_values=KeyViews(settings).raw_values,
+                decided_elsewhere=asked,
+            ),
+            ResultFilter(rules),
+            AlertBuilder(rules),
+            event_targets,
+            frozenset(range(len(targets))) - event_targets,
+            event_targets | asked | frozenset(queries),
+        )
+
+    # --- events -------------------------------------------------------------------------
+
+    def findings(
+        self, batch: EventBatch, matched: MatchedBatch, passage: Passage, time: EventTime
+    ) -> Iterator[Completion]:
+        """Yield what events are, by themselves and in sequences.
+
+        Those that are complete by themselves come in the order of arrival, and what time completes
+        when it has come so far.
+
+        Args:
+            batch: The events, numbered.
+            matched: What they say by themselves.
+            passage: Their way through event time.
+            time: The stage of event time.
+        """
+        matches = passage.in_time(matched.matches, self.step_targets)
+        if passage.is_straight:
+            idle = _nothing if passage.is_doubtful else self.tracker.idle
+            proposed = proposed_candidates(
+                batch, matched, matches, passage.times, self.matcher, idle
+            )
+            yield from self._in_order_of_arrival(
+                self._confirmed(batch, matched, proposed), passage, time
+            )
+            return
+        at_once = [match for match in matches if not self._may_wait(match.targets)]
+        waiting = waiting_matches(
+            batch,
+            matched,
+            [match for match in matches if self._may_wait(match.targets)],
+            passage.times,
+            self.matcher,
+            time.serial,
+        )
+        proposed = proposed_candidates(
+            batch, matched, at_once, passage.times, self.matcher, _nothing
+        )
+        confirmed = self._confirmed(batch, matched, proposed)
+        yield from self._in_order_of_time(confirmed, waiting, passage, time)
+
+    def followed(self, matches: Sequence[WaitingMatch]) -> list[Completion]:
+        """Return what step matches complete whose turn it is."""
+        idle = self._idle({match.targets for match in matches})
+        candidates = [match.candidate() for match in matches if not idle.issuperset(match.targets)]
+        return self.tracker.advance(candidates)
+
+    def _idle(self, combinations: set[tuple[int, ...]]) -> frozenset[int]:
+        """Return those of some targets that mean nothing for now."""
+        if not combinations:
+            return frozenset()
+        return self.tracker.idle(frozenset(itertools.chain(*combinations)))
+
+    def _may_wait(self, targets: tuple[int, ...]) -> bool:
+        return self.decided_at_once.isdisjoint(targets)
+
+    def _confirmed(
+        self, batch: EventBatch, matched: MatchedBatch, proposed: list[Candidate]
+    ) -> Sequence[Candidate]:
+        stream, first = batch.stream or "", batch.first_offset or 0
+        related = self.lineage.decide(
+            matched.processes, proposed, lambda index: f"{stream}#{first + matched.places[index]}"
+        )
+        return self.runner.confirm(related)
+
+    def _in_order_of_arrival(
+        self, candidates: Sequence[Candidate], passage: Passage, time: EventTime
+    ) -> Iterator[Completion]:
+        steps: list[Candidate] = []
+        for candidate in candidates:
+            by_itself = not self.event_targets.isdisjoint(candidate.targets)
+            if by_itself or passage.has_turn_before(candidate.index):
+                yield from self._advanced(steps, passage)
+                steps = []
+                yield from self._passed(passage.passed_before(candidate.index), time)
+            if by_itself:
+                yield from self._complete_alone(candidate)
+                if self.event_targets.issuperset(candidate.targets):
+                    continue
+            if passage.is_aside(candidate.index):
+                passage.take(candidate.index, _waiting(candidate, time.serial()))
+            else:
+                steps.append(candidate)
+        yield from self._advanced(steps, passage)
+        yield from self._passed(passage.passed(), time)
+
+    def _advanced(self, steps: Sequence[Candidate], passage: Passage) -> Sequence[Completion]:
+        if passage.is_doubtful:
+            idle = self._idle({candidate.targets for candidate in steps})
+            steps = [candidate for candidate in steps if not idle.issuperset(candidate.targets)]
+        return self.tracker.advance(steps)
+
+    def _in_order_of_time(
+        self,
+        candidates: Sequence[Candidate],
+        waiting: Sequence[tuple[int, WaitingMatch]],
+        passage: Passage,
+        time: EventTime,
+    ) -> Iterator[Completion]:
+        arrived = 0
+        for candidate in candidates:
+            index = candidate.index
+            by_itself = not self.event_targets.isdisjoint(candidate.targets)
+            until = arrived
+            while until < len(waiting) and waiting[until][0] < index:
+                until += 1
+            yield from self._taken(waiting[arrived:until], passage, time)
+            arrived = until
+            if by_itself:
+                yield from self._passed(passage.passed_before(index), time)
+                yield from self._complete_alone(candidate)
+                if self.event_targets.issuperset(candidate.targets):
+                    continue
+            yield from self._taken([(index, _waiting(candidate, time.serial()))], passage, time)
+        yield from self._taken(waiting[arrived:], passage, time)
+        yield from self._passed(passage.passed(), time)
+
+    def _taken(
+        self,
+        matches: Sequence[tuple[int, WaitingMatch]],
+        passage: Passage,
+        time: EventTime,
+    ) -> Iterator[Completion]:
+        """Have matches wait, and yield what goes on meanwhile."""
+        for index, match in matches:
+            if passage.has_turn_before(index):
+                yield from self._passed(passage.passed_before(index), time)
+            passage.take(index, match)
+            if time.is_full:
+                yield from self.followed(time.relieve())
+
+    def _passed(self, matches: Sequence[WaitingMatch], time: EventTime) -> Iterator[Completion]:
+        yield from self.followed(matches)
+        yield from self.tracker.pass_to(time.watermark)
+
+    def _complete_alone(self, candidate: Candidate) -> Iterator[Completion]:
+        event = candidate.row.event()
+        for number in candidate.targets:
+            if number in self.event_targets:
+                yield Completion(self.targets[number].rule, (), (event,))
+
+    # --- matches that wait, from one rule set to the next ----------------------------------
+
+    def match_state(self, aside_of: str | None, match: WaitingMatch) -> MatchState:
+        """Return a match without the numbers of this rule set."""
+        steps: list[StepName] = []
+        lineage: list[list[int]] = []
+        for number in match.targets:
+            if number in self.step_targets:
+                rule = self.rules.rules[self.targets[number].rule]
+                steps.append((rule.rule_id, rule.semantic_hash, self.targets[number].step))
+                nodes = self._lineages(number)
+                lineage.append([i for i, node in enumerate(nodes) if node in match.lineage])
+        return MatchState(match, aside_of, steps, lineage)
+
+    def match_of(self, state: MatchState) -> WaitingMatch | None:
+        """Return a match with the numbers of this rule set; None if it has none of the steps."""
+        numbers = self._numbers_of_steps()
+        targets: list[int] = []
+        held: set[Lineage] = set()
+        for name, places in zip(state.steps, state.lineage, strict=True):
+            number = numbers.get(name)
+            if number is not None:
+                targets.append(number)
+                nodes = self._lineages(number)
+                held.update(nodes[place] for place in places if 0 <= place < len(nodes))
+        if not targets:
+            return None
+        return state.match._replace(targets=tuple(sorted(targets)), lineage=frozenset(held))
+
+    def _lineages(self, number: int) -> Sequence[Lineage]:
+        condition = self.targets[number].condition
+        return () if isinstance(condition, Program) else tuple(lineages_of(condition))
+
+    def _numbers_of_steps(self) -> Mapping[StepName, int]:
+        rules = self.rules.rules
+        return {
+            (rules[target.rule].rule_id, rules[target.rule].semantic_hash, target.step): number
+            for number, target in enumerate(self.targets)
+            if number in self.step_targets
+        }
+
+
+def event_matcher(
+    targets: tuple[Target, ...],
+    lineage: ProcessLineage,
+    schema: SchemaRegistry,
+    settings: EventSettings,
+    pattern_engine: PatternEngine,
+) -> EventMatcher:
+    """Return what matches batches by themselves."""
+    return EventMatcher(
+        (*targets, *lineage.targets), schema, settings, pattern_engine, lineage.paths
+    )
+
+
+def _waiting(candidate: Candidate, serial: int) -> WaitingMatch:
+    row = candidate.row
+    place = ordinal_of(row.timestamp, row.tiebreaker, row.stream, row.offset)
+    return WaitingMatch(*place, serial, candidate.targets, row.decode, row.given, candidate.lineage)
