@@ -22,7 +22,7 @@ import kestrel_framework
 from kestrel_framework import config, errors, hookspecs, interfaces, rule_encoding
 from kestrel_framework._builtin import plugin as builtin
 from kestrel_framework.cli import kestrel
-from kestrel_framework.event import EventSettings
+from kestrel_framework.event import EventSettings, TimeSettings
 from kestrel_framework.schema import FieldDefinition, SchemaRegistry
 
 FOLDER: Final = Path(__file__).parent / "reference"
@@ -246,13 +246,14 @@ def _schema() -> str:
 def _configuration() -> str:
     tables: dict[str, type] = {
         "rules": config.RulesConfig,
-        "sources.NAME": config.SectionConfig,
+        "sources.NAME": config.SourceConfig,
         "outputs.NAME": config.SectionConfig,
         "actions.NAME": config.ActionConfig,
         "state": config.StateConfig,
         "plugins": config.PluginsConfig,
         "engine": config.EngineConfig,
         "events": EventSettings,
+        "time": TimeSettings,
     }
     variables = inspect.cleandoc(config.environment_settings.__doc__ or "").partition("\n\n")[2]
     sections = [f"## Environment variables\n\n{variables}"]

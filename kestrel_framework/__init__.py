@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kestrel_framework.action import ActionOutcome, ActionRequest, ActionStatus
     from kestrel_framework.alert import Alert, Evidence
     from kestrel_framework.api_version import API_VERSION, ApiVersion
-    from kestrel_framework.config import Configuration, SectionConfig
+    from kestrel_framework.config import Configuration, SectionConfig, SourceConfig
     from kestrel_framework.detector import (
         Detector,
         DetectorStatistics,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         EventBatch,
         EventIdentity,
         EventSettings,
+        TimeSettings,
     )
     from kestrel_framework.hookspecs import CommandOffer, SchemaExtension, hookimpl
     from kestrel_framework.interfaces import (
@@ -88,7 +89,7 @@ _EXPORTS = {
     "action": ("ActionOutcome", "ActionRequest", "ActionStatus"),
     "alert": ("Alert", "Evidence"),
     "api_version": ("API_VERSION", "ApiVersion"),
-    "config": ("Configuration", "SectionConfig"),
+    "config": ("Configuration", "SectionConfig", "SourceConfig"),
     "detector": ("Detector", "DetectorStatistics", "PartialMatches", "RememberedProcesses"),
     "engine": ("Engine", "EngineReport"),
     "errors": (
@@ -104,7 +105,14 @@ _EXPORTS = {
         "StateConflict",
         "StateError",
     ),
-    "event": ("Document", "Event", "EventBatch", "EventIdentity", "EventSettings"),
+    "event": (
+        "Document",
+        "Event",
+        "EventBatch",
+        "EventIdentity",
+        "EventSettings",
+        "TimeSettings",
+    ),
     "hookspecs": ("CommandOffer", "SchemaExtension", "hookimpl"),
     "interfaces": (
         "MISSING",
@@ -212,11 +220,13 @@ __all__ = [
     "SearchResult",
     "SectionConfig",
     "SequenceRule",
+    "SourceConfig",
     "SourceLocation",
     "StateConflict",
     "StateError",
     "StateStore",
     "Step",
+    "TimeSettings",
     "Versioned",
     "hookimpl",
     "load_rules",

@@ -227,6 +227,7 @@ class Assembler:
                     runtime=self._configuration.engine.runtime,
                     pattern_engine=pattern_engine,
                     lineage_processes=self._configuration.engine.lineage_processes,
+                    time=self._configuration.time,
                 )
             except RuleError as error:
                 refused = error.context.get("rule")

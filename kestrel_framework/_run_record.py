@@ -133,6 +133,7 @@ class RunRecord:
             "errors": sum(errors.values()),
             "errors_by_cause": _sorted(errors),
             "failures_by_rule": _sorted(counted.failures),
+            "untimely_by_cause": _sorted(counted.untimely),
             "seconds": round(seconds, 6),
             "events_per_second": round(counted.events / seconds, 1) if seconds else 0.0,
             "rss_bytes": _most_memory(),

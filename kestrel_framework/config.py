@@ -27,7 +27,7 @@ from kestrel_framework._typed_section import (
     typed_section,
 )
 from kestrel_framework.errors import ConfigurationError
-from kestrel_framework.event import EventSettings
+from kestrel_framework.event import EventSettings, TimeSettings
 
 __all__ = [
     "ActionConfig",
@@ -76,6 +76,29 @@ class SectionConfig:
         metadata={"help": "What to use: a type name, or `plugin:type` where two plugins offer it."}
     )
     options: Mapping[str, object] = attrs.field(default=_NOTHING, repr=False)
+
+
+@attrs.frozen
+class SourceConfig(SectionConfig):
+    """A source: what it is, and how its time is taken."""
+
+    disorder: float | None = attrs.field(
+        default=None,
+        validator=validators.optional([validators.ge(0.0), validators.le(1e9)]),
+        metadata={
+            "help": "Seconds of event time that an event may come after a later one. Sequences "
+            "are found that much later, and miss what comes later still. Without it, the source "
+            "says it itself."
+        },
+    )
+    idle_after: float = attrs.field(
+        default=10.0,
+        validator=[validators.gt(0.0), validators.le(1e9)],
+        metadata={
+            "help": "Seconds without an event, or a promise of the source that none older than "
+            "some time will come, after which nothing waits for this source."
+        },
+    )
 
 
 @attrs.frozen
@@ -192,11 +215,12 @@ class Configuration:
         plugins: Which installed plugins are loaded.
         engine: How the engine works.
         events: Which fields of an event have a meaning for the kernel.
+        time: Which event times are believed.
         origins: Dotted key to where its value comes from; what is absent is a default.
     """
 
     rules: RulesConfig = attrs.field(factory=RulesConfig)
-    sources: Mapping[str, SectionConfig] = _NOTHING  # type: ignore[assignment]
+    sources: Mapping[str, SourceConfig] = _NOTHING  # type: ignore[assignment]
     outputs: Mapping[str, SectionConfig] = _NOTHING  # type: ignore[assignment]
     actions: Mapping[str, ActionConfig] = _NOTHING  # type: ignore[assignment]
     compilers: Mapping[str, Mapping[str, object]] = attrs.field(
@@ -215,6 +239,7 @@ class Configuration:
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     engine: EngineConfig = attrs.field(factory=EngineConfig)
     events: EventSettings = attrs.field(factory=EventSettings)
+    time: TimeSettings = attrs.field(factory=TimeSettings)
     origins: Mapping[str, str] = attrs.field(default=_NOTHING, eq=False, repr=False)
 
     @classmethod
@@ -234,8 +259,9 @@ class Configuration:
             "plugins": reader.section(PluginsConfig, tables.get("plugins", {}), "plugins"),
             "engine": reader.section(EngineConfig, tables.get("engine", {}), "engine"),
             "events": reader.section(EventSettings, tables.get("events", {}), "events"),
+            "time": reader.section(TimeSettings, tables.get("time", {}), "time"),
             "state": _plugin_section(reader, StateConfig, tables.get("state", {}), "state"),
-            "sources": _instances(reader, SectionConfig, tables, "sources"),
+            "sources": _instances(reader, SourceConfig, tables, "sources"),
             "outputs": _instances(reader, SectionConfig, tables, "outputs"),
             "actions": _instances(reader, ActionConfig, tables, "actions"),
         }

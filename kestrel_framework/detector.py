@@ -48,6 +48,11 @@ from kestrel_framework.schema import SchemaRegistry
 _SNAPSHOT_VERSION: Final = 3
 _SNAPSHOT_VERSIONS_READ: Final = (1, 2, 3)
 _UNNAMED_STREAM: Final = "documents"
+_UNTIMELY: Final[Mapping[str, str]] = {
+    "late": "{} events came too late for sequences (see `disorder` of the source)",
+    "implausible_time": "{} events are in no sequence: their times are far from all others",
+    "released_early": "{} events were followed before their time: too many waited",
+}
 
 
 @attrs.define
@@ -178,6 +183,11 @@ class Detector:
         return self._generation.rules
 
     @property
+    def sources(self) -> frozenset[str]:
+        """The sources that time waits for, or would if they were not quiet."""
+        return self._time.source_names
+
+    @property
     def partial_matches(self) -> PartialMatches:
         """What became of partial matches, also before a snapshot that was restored."""
         counted = self._generation.tracker.statistics
@@ -231,6 +241,13 @@ class Detector:
         """
         self._time.leave_out(source)
         return self._passed(self._time.pass_on())
+
+    def release(self) -> list[Alert]:
+        """Follow now what waits for its turn, in its order, and return what it completes.
+
+        For an end that is not the end of the events, where nothing of the state is kept.
+        """
+        return self._completed(self._generation.followed(self._time.begin_anew()))
 
     def finish(self) -> list[Alert]:
         """Hear that no event at all will come, and return the last alerts."""
@@ -347,7 +364,10 @@ class Detector:
         passage = Passage(self._time, batch.source, batch.disorder, matched.times)
         if passage.times:
             self._losses.close(passage.times[0])
+        untimely = dict(self.statistics.untimely)
         alerts = self._completed(self._generation.findings(batch, matched, passage, self._time))
+        if self.statistics.untimely != untimely:
+            self._tell_untimely(self.statistics.untimely - Counter(untimely), batch.origin)
         if batch.watermark is not None:
             self._time.promise(batch.source, batch.watermark)
             alerts += self._passed(self._time.pass_on())
@@ -358,6 +378,12 @@ class Detector:
         generation = self._generation
         done = generation.followed(released)
         return self._completed([*done, *generation.tracker.expire(self._time.watermark)])
+
+    def _tell_untimely(self, causes: Counter[str], origin: str) -> None:
+        """Say what sequences did not see: it is counted already, and by itself no problem."""
+        if self.on_problem is not None:
+            for cause, number in causes.items():
+                self.on_problem(Problem(cause, _UNTIMELY[cause].format(number), origin))
 
     def _encoded_time(self) -> bytes:
         matches = [self._generation.match_state(*match) for match in self._time.all_matches()]

@@ -30,10 +30,10 @@ from kestrel_framework._pipeline.source_reader import (
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
+from kestrel_framework._source_times import SourceTimes
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import KestrelError, OutputError, StateError
-from kestrel_framework.event import EventBatch
 from kestrel_framework.interfaces import Change, SupportsLiveness, SupportsProgress
 from kestrel_framework.rule import LoadReport, RuleSet
 
@@ -81,7 +81,12 @@ class Engine:
         self._dispatcher = AlertDispatcher([*self._writers, self._actions])
         self._positions: dict[str, str] = {}
         self._unacknowledged: dict[str, str] = {}
-        self._watermarks: dict[str, int] = {}
+        self._live = {
+            name
+            for name, source in assembly.sources.items()
+            if not isinstance(source, SupportsLiveness) or source.live
+        }
+        self._times = SourceTimes(assembly.detector, configuration.sources, self._live)
         self._checkpoint_at = 0.0
         self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
         self._stop_requested = False
@@ -266,6 +271,7 @@ class Engine:
         stored = store.get_many(keys)
         if _SNAPSHOT_KEY in stored:
             self._detector.restore(stored[_SNAPSHOT_KEY].value)
+            self._carry_out(self._times.end_unknown)
         for name in names:
             position = stored.get(_position_key(name))
             if position is not None:
@@ -274,11 +280,11 @@ class Engine:
     # --- running --------------------------------------------------------------------
 
     def _process(self) -> None:
-        for name, source in self._assembly.sources.items():
-            if isinstance(source, SupportsLiveness) and not source.live:
-                self._waiting.append(name)
-            else:
+        for name in self._assembly.sources:
+            if name in self._live:
                 self._begin(name)
+            else:
+                self._waiting.append(name)
         self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
         complete = True
         finite: str | None = None
@@ -300,20 +306,22 @@ class Engine:
             if time.monotonic() >= self._checkpoint_at:
                 self._checkpoint()
         if complete and not self._stop_requested:
-            error = self._attempt(self._detector.finish)
-            if error is not None:
-                self._record.fail(error, ExitStatus.INPUT_FAILED)
+            self._carry_out(self._detector.finish)
+        elif self._assembly.store is None:
+            self._carry_out(self._detector.release)
         self._orderly = True
 
     def _begin(self, name: str) -> None:
         if not self._stop_requested:
             self._reading.add(name)
+            self._carry_out(lambda: self._times.begin(name))
             self._readers[name].start()
 
     def _end_of(self, ended: SourceEnded) -> bool:
         """Take note that a source ended, and say whether it was read completely."""
         self._reading.discard(ended.source)
-        self._watermarks.pop(ended.source, None)
+        if not self._stop_requested:
+            self._carry_out(lambda: self._times.end(ended.source))
         if ended.error is None:
             return True
         self._record.fail(ended.error, ExitStatus.INPUT_FAILED, source=ended.source)
@@ -323,10 +331,11 @@ class Engine:
 
     def _take(self, delivery: Delivery, job: Job | None) -> None:
         name, batch = delivery.source, delivery.batch
-        error = self._attempt(lambda: self._feed.feed(self._stamped(name, batch), job))
-        if error is None and batch.watermark is not None:
-            self._watermarks[name] = max(batch.watermark, self._watermarks.get(name, 0))
-            error = self._attempt(self._advance)
+        error = self._attempt(lambda: self._times.before(name, batch))
+        error = error or self._attempt(
+            lambda: self._feed.feed(self._times.stamped(name, batch), job)
+        )
+        error = error or self._attempt(lambda: self._times.after(name, batch))
         if error is not None:
             self._record.lose("not_processed", len(batch))
             self._record.fail(error, ExitStatus.INPUT_FAILED, source=name, events=len(batch))
@@ -346,17 +355,11 @@ class Engine:
             return failure
         return None
 
-    def _stamped(self, source: str, batch: EventBatch) -> EventBatch:
-        """Return the batch with a stream that no other source has, and no watermark of its own."""
-        stream = source if batch.stream is None else f"{source}/{batch.stream}"
-        first = None if batch.stream is None else batch.first_offset
-        return attrs.evolve(batch, stream=stream, first_offset=first, watermark=None)
-
-    def _advance(self) -> list[Alert]:
-        """Let time go on to where no source will bring anything older."""
-        if self._waiting or not self._reading <= self._watermarks.keys():
-            return []
-        return self._detector.advance(min(self._watermarks.values()))
+    def _carry_out(self, work: Callable[[], Iterable[Alert]]) -> None:
+        """Dispatch what `work` finds, and take note where that fails."""
+        error = self._attempt(work)
+        if error is not None:
+            self._record.fail(error, ExitStatus.INPUT_FAILED)
 
     def _dispatch(self, alerts: Iterable[Alert]) -> None:
         now = time.time_ns()

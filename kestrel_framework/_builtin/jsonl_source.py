@@ -21,11 +21,16 @@ from kestrel_framework._builtin.stream_names import StreamNames
 from kestrel_framework.errors import ConfigurationError, InputError
 from kestrel_framework.event import MAX_PAYLOAD_BYTES, NOTHING_LOST, EventBatch
 from kestrel_framework.interfaces import PluginContext
+from kestrel_framework.timestamps import NANOSECONDS
 
 LINE_TOO_LONG: Final = "line_too_long"
 """The cause under which lines over the limit are counted as lost."""
 
 _APPEARANCE_SECONDS: Final = 0.1
+
+
+_DISORDER: Final = 5 * NANOSECONDS
+"""What writes files often does so from several threads, and now and then."""
 
 
 @attrs.frozen
@@ -177,6 +182,7 @@ class JsonlSource:
             stream=lines.stream,
             first_offset=run.line if lines.stream is not None else None,
             origin=lines.origin,
+            disorder=_DISORDER,
         )
 
     def _leave(self) -> None:

@@ -28,7 +28,7 @@ from kestrel_framework.cli.options import (
 from kestrel_framework.cli.progress import progress
 from kestrel_framework.cli.signals import on_interrupt
 from kestrel_framework.cli.source_choice import instance_name, source_settings, sources_of_type
-from kestrel_framework.config import Configuration, SectionConfig
+from kestrel_framework.config import Configuration, SectionConfig, SourceConfig
 from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.errors import ConfigurationError, OutputError
 from kestrel_framework.rule import LoadReport
@@ -161,7 +161,7 @@ def command(
 
 def _sources(
     configuration: Configuration, source_type: str | None, inputs: tuple[str, ...]
-) -> Mapping[str, SectionConfig]:
+) -> Mapping[str, SourceConfig]:
     """Return what is read: what the command line says, else what the configuration does."""
     if source_type is None and not inputs:
         if not configuration.sources:
@@ -175,7 +175,7 @@ def _sources(
         section = attrs.evolve(section, type=_BUILTIN_JSONL)
     options = {key: value for key, value in section.options.items() if key != "path"}
     name = instance_name(section.type)
-    return {name: SectionConfig(section.type, options | {"paths": list(inputs)})}
+    return {name: attrs.evolve(section, options=options | {"paths": list(inputs)})}
 
 
 def _outputs(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kestrel_framework.config import Configuration, SectionConfig
+from kestrel_framework.config import Configuration, SourceConfig
 
 
-def sources_of_type(configuration: Configuration, source_type: str) -> Mapping[str, SectionConfig]:
+def sources_of_type(configuration: Configuration, source_type: str) -> Mapping[str, SourceConfig]:
     """Return the configured sources of a type; a new one without options where there is none.
 
     The new one is called as its type, without the plugin's name before it, so that
@@ -18,7 +18,7 @@ def sources_of_type(configuration: Configuration, source_type: str) -> Mapping[s
         for name, section in configuration.sources.items()
         if section.type == source_type
     }
-    return chosen or {instance_name(source_type): SectionConfig(source_type)}
+    return chosen or {instance_name(source_type): SourceConfig(source_type)}
 
 
 def instance_name(type_name: str) -> str:

@@ -12,6 +12,7 @@ from kestrel_framework.config import (
     Configuration,
     EngineConfig,
     SectionConfig,
+    SourceConfig,
 )
 from kestrel_framework.engine import Engine, EngineReport
 from kestrel_framework.event import Document, EventBatch
@@ -138,7 +139,7 @@ def offers(objects: Mapping[str, object]) -> dict[str, object]:
 def build(parts: Parts, rule_set: RuleSet | None = RULES, **changes: object) -> Engine:
     """Return an engine with one instance of each source and output that a plugin offers."""
     configuration = Configuration(
-        sources={name: SectionConfig(name) for name in parts.sources},
+        sources={name: SourceConfig(name) for name in parts.sources},
         outputs={name: SectionConfig(name) for name in parts.outputs},
         engine=EngineConfig(read_timeout=0.05, close_timeout=PATIENCE),
     )

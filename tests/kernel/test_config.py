@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from kestrel_framework.config import (
     Configuration,
-    SectionConfig,
     Setting,
+    SourceConfig,
     UntypedText,
     environment_settings,
     load_configuration,
@@ -102,7 +102,7 @@ class TestPrecedence:
         )
 
     def test_an_embedder_needs_no_file(self) -> None:
-        configuration = Configuration(sources={"in": SectionConfig("jsonl", {"path": "x"})})
+        configuration = Configuration(sources={"in": SourceConfig("jsonl", {"path": "x"})})
         assert configuration.engine.runtime == "native"
         assert "'path'" not in repr(configuration), "options can hold secrets"
 

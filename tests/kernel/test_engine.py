@@ -25,6 +25,7 @@ from kestrel_framework.config import (
     Configuration,
     EngineConfig,
     SectionConfig,
+    SourceConfig,
 )
 from kestrel_framework.engine import Engine, ExitStatus
 from kestrel_framework.errors import (
@@ -235,7 +236,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
         output = tmp_path / f"alerts-{number}.ndjson"
         configuration = Configuration(
             sources={
-                name: SectionConfig("jsonl", {"path": str(tmp_path / f"{name}.ndjson")})
+                name: SourceConfig("jsonl", {"path": str(tmp_path / f"{name}.ndjson")})
                 for name in ("b", "a")
             },
             outputs={"file": SectionConfig("jsonl", {"path": str(output)})},

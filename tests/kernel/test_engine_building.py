@@ -26,7 +26,7 @@ from kestrel_framework.config import (
     Configuration,
     EngineConfig,
     RulesConfig,
-    SectionConfig,
+    SourceConfig,
     StateConfig,
 )
 from kestrel_framework.engine import Engine
@@ -61,7 +61,7 @@ from kestrel_framework.testing.fakes import (
 
 def test_what_is_not_there_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        build(Parts(), sources={"audit": SectionConfig("jsnol", {})})
+        build(Parts(), sources={"audit": SourceConfig("jsnol", {})})
     assert caught.value.path == "sources.audit.type"
     assert "did you mean `jsonl`?" in str(caught.value)
     for section in ("compilers", "evaluators", "pattern_engines"):

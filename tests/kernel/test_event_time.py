@@ -279,7 +279,7 @@ def test_an_event_as_old_as_the_disorder_is_in_time() -> None:
 
 def test_of_equal_times_none_is_late() -> None:
     documents = [event(0, "A", 5), event(1, "B", 3), event(2, "B", 5)]
-    found, found_by = fed(documents, 0)
+    found, found_by = fed([event(9, "E", 0), *documents], 0, [1])
     assert ("a-b-until-d", [0, 2]) in found
     assert found_by.statistics.untimely == {"late": 1}
 

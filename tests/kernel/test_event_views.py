@@ -406,7 +406,10 @@ class TestRows:
             return frozenset()
 
         rows = [
-            one.row for one in proposed_candidates(batch, matched, [5, 6, 7, 8], matcher, nothing)
+            one.row
+            for one in proposed_candidates(
+                batch, matched, matched.matches, [5, 6, 7, 8], matcher, nothing
+            )
         ]
         assert [(row.offset, row.timestamp) for row in rows] == [(101, 6), (103, 8)]
         unmatched = large[0]
@@ -428,7 +431,7 @@ class TestRows:
             asked.append(frozenset(targets))
             return frozenset({1})
 
-        found = proposed_candidates(batch, matched, [0, 0, 0], matcher, second)
+        found = proposed_candidates(batch, matched, matched.matches, [0, 0, 0], matcher, second)
         assert asked == [{0, 1}]
         assert [(one.row.offset, one.targets, one.index) for one in found] == [
             (0, (0,), 0),

@@ -14,7 +14,13 @@ import attrs
 import pytest
 
 from kestrel_framework.alert import Alert
-from kestrel_framework.config import Configuration, EngineConfig, SectionConfig, StateConfig
+from kestrel_framework.config import (
+    Configuration,
+    EngineConfig,
+    SectionConfig,
+    SourceConfig,
+    StateConfig,
+)
 from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.event import EventBatch
 from kestrel_framework.hookspecs import hookimpl
@@ -76,7 +82,7 @@ class GatedSource(FakeSource):
 def build(plugin: Sources, workers: int, rules: RuleSet = RULES, **changes: object) -> Engine:
     engine = EngineConfig(read_timeout=0.05, close_timeout=PATIENCE, workers=workers)
     configuration = Configuration(
-        sources={name: SectionConfig(name) for name in plugin.sources},
+        sources={name: SourceConfig(name) for name in plugin.sources},
         outputs={"kept": SectionConfig("kept")},
         engine=attrs.evolve(engine, **changes),  # type: ignore[arg-type]
         events=SETTINGS,

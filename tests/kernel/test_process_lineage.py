@@ -357,8 +357,8 @@ class TestSnapshots:
     def test_one_of_a_newer_version_is_refused(self) -> None:
         asking = detector(SHELL_BELOW_WORD)
         state = msgspec.msgpack.decode(asking.snapshot())
-        with pytest.raises(StateError, match="unknown version 3"):
-            asking.restore(msgspec.msgpack.encode({**state, "version": 3}))
+        with pytest.raises(StateError, match="unknown version 4"):
+            asking.restore(msgspec.msgpack.encode({**state, "version": 4}))
         name, version, checksum, content = msgspec.msgpack.decode(state["lineage"])
         for envelope, problem in (
             ([name, version + 1, checksum, content], "version 2; this kernel reads version 1"),

@@ -84,20 +84,25 @@ class EventTime:
             default=None,
         )
 
+    @property
+    def source_names(self) -> frozenset[str]:
+        """The sources that did not end."""
+        return frozenset(self._sources)
+
     def source(self, name: str, disorder: int, *, is_quiet: bool) -> Source:
         """Return a source; a new one is waited for from now on.
 
         Args:
             name: Its name.
             disorder: How far an event of it may come after a later one, in nanoseconds.
-            is_quiet: Whether it brings nothing now.
+            is_quiet: Whether it brings nothing now; then that is as it was.
         """
         source = self._sources.get(name)
         if source is None:
             source = self._sources[name] = Source(SourceClock(self._settings))
         if not is_quiet:
             source.left_out = False
-        source.clock.disorder = disorder
+            source.clock.disorder = disorder
         return source
 
     def complete_without(self, source: Source) -> int:

@@ -143,6 +143,7 @@ class ProcEventsSource:
             stream=self._stream,
             first_offset=self._offset,
             origin=DATASET,
+            disorder=_DISORDER_NS,
         )
         self._offset += len(batch)
         return batch
