@@ -235,6 +235,7 @@ def _checked_batch(batch: object) -> EventBatch | None:
             ("stream", isinstance(checked.stream, str | None)),
             ("first_offset", isinstance(checked.first_offset, int | None)),
             ("origin", isinstance(checked.origin, str)),
+            ("disorder", isinstance(checked.disorder, int)),
         )
         if not right
     ]

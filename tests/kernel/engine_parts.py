@@ -63,6 +63,10 @@ ABSENT = Rule(
         maxspan=60_000_000_000,
     ),
 )
+CURL_AND_SHELL = Rule(
+    RuleMetadata("sh-after-curl"),
+    SequenceRule((Step(PROCESS, named("curl"), HOST), Step(PROCESS, named("sh"), HOST))),
+)
 RULES = RuleSet((SHELL,))
 
 

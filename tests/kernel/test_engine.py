@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from engine_parts import (
     ABSENT,
+    CURL_AND_SHELL,
     PATIENCE,
     RULES,
     FiniteSource,
@@ -268,3 +269,21 @@ def test_a_thousand_runs_leave_no_thread() -> None:
         assert output.closed == 1
         stopper.join(PATIENCE)
     assert set(threading.enumerate()) == before
+
+
+def test_a_stop_loses_nothing_that_waits_where_no_state_is_kept() -> None:
+    output = RecordingOutput()
+    source = LiveSource(EventBatch(documents=[event("curl"), event("sh", 1)], disorder=10**12))
+    engine = build(Parts({"audit": source}, {"siem": output}), RuleSet((CURL_AND_SHELL,)))
+    running = InThread(engine)
+    assert source.beating.wait(PATIENCE)
+    assert output.alerts == []
+    engine.stop()
+    running.report()
+    assert len(output.alerts) == 1
+
+
+def test_untimely_events_are_in_the_statistics() -> None:
+    source = FakeSource([event("ls", 9), event("curl", 1)])
+    report = build(Parts({"audit": source}), RuleSet((CURL_AND_SHELL,))).run()
+    assert report.statistics["untimely_by_cause"] == {"late": 1}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from kestrel_framework._pipeline.event_time import EventTime, Passage, SourceClock
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector
+from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, EventSettings, TimeSettings
 from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal
 from kestrel_framework.rule import (
@@ -458,3 +460,69 @@ def test_where_too_many_wait_the_oldest_go_on_early(monkeypatch: pytest.MonkeyPa
 def test_a_disorder_is_not_below_zero() -> None:
     with pytest.raises(ValueError, match="disorder"):
         EventBatch(disorder=-1)
+
+
+# --- state --------------------------------------------------------------------------------
+
+
+def waiting() -> Detector:
+    found_by = detector(JUMP)
+    documents = [event(0, "C", 0), event(1, "E", 5000 * SECOND), event(2, "C", 5000 * SECOND)]
+    found_by.feed(EventBatch(documents=documents, disorder=9 * SECOND, source="audit"))
+    return found_by
+
+
+@given(st.data())
+def test_a_damaged_state_is_refused_and_nothing_changes(data: st.DataObject) -> None:
+    state = msgspec.msgpack.decode(waiting().snapshot())
+    content = bytearray(state["time"])
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    damaged = msgspec.msgpack.encode({**state, "time": bytes(content)})
+    found_by = detector(JUMP)
+    found_by.feed([event(7, "D", 0)])
+    before = found_by.snapshot()
+    try:
+        found_by.restore(damaged)
+    except StateError:
+        assert found_by.snapshot() == before
+    else:
+        found_by.finish()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda state: [2, *state[1:]], "unknown version 2"),
+        (lambda state: [*state[:2], [], state[3]], "damaged"),
+        (lambda state: state[:2], "damaged"),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_refused(
+    change: Callable[[list[object]], object], problem: str
+) -> None:
+    snapshot = msgspec.msgpack.decode(waiting().snapshot())
+    time = msgspec.msgpack.encode(change(msgspec.msgpack.decode(snapshot["time"])))
+    with pytest.raises(StateError, match=problem):
+        detector(JUMP).restore(msgspec.msgpack.encode({**snapshot, "time": time}))
+
+
+def test_a_snapshot_of_before_there_was_event_time_is_read() -> None:
+    found_by = detector()
+    found_by.feed([event(0, "C", 0)])
+    state = msgspec.msgpack.decode(found_by.snapshot())
+    del state["time"]
+    after = detector()
+    after.restore(msgspec.msgpack.encode({**state, "version": 2, "decoder": 0}))
+    assert shown(after.feed([event(1, "D", 1)])) == [("join", [0, 1])]
+
+
+def test_events_that_messagepack_cannot_say_wait_too() -> None:
+    found_by = detector()
+    odd = {**event(0, "C", 10**30), "text": "\ud800", "number": 2**100}
+    found_by.feed(EventBatch(documents=[odd], disorder=SECOND))
+    after = detector()
+    after.restore(found_by.snapshot())
+    after.feed(EventBatch(documents=[event(1, "D", 10**30 + 1)], disorder=SECOND))
+    (alert,) = after.finish()
+    assert alert.events[0].document == odd
