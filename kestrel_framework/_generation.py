@@ -195,17 +195,18 @@ class Generation:
         self, candidates: Sequence[Candidate], passage: Passage, time: EventTime
     ) -> Iterator[Completion]:
         steps: list[Candidate] = []
+        is_doubtful, alone = passage.is_doubtful, self.event_targets
         for candidate in candidates:
-            by_itself = not self.event_targets.isdisjoint(candidate.targets)
-            if by_itself or passage.has_turn_before(candidate.index):
+            by_itself = not alone.isdisjoint(candidate.targets)
+            if by_itself or (is_doubtful and passage.has_turn_before(candidate.index)):
                 yield from self._advanced(steps, passage)
                 steps = []
                 yield from self._passed(passage.passed_before(candidate.index), time)
             if by_itself:
                 yield from self._complete_alone(candidate)
-                if self.event_targets.issuperset(candidate.targets):
+                if alone.issuperset(candidate.targets):
                     continue
-            if passage.is_aside(candidate.index):
+            if is_doubtful and passage.is_aside(candidate.index):
                 passage.take(candidate.index, _waiting(candidate, time.serial()))
             else:
                 steps.append(candidate)

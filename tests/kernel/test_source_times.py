@@ -24,10 +24,13 @@ class Clock:
 class Sources:
     """The sources `disk` and `net`, of which one is live, and a detector."""
 
-    def __init__(self, **changes: float) -> None:
+    def __init__(self, disorder: float | None = None, idle_after: float = 10.0) -> None:
         self.clock = Clock()
         self.detector = detector()
-        configured = {name: SourceConfig(name, **changes) for name in ("disk", "net")}
+        configured = {
+            name: SourceConfig(name, disorder=disorder, idle_after=idle_after)
+            for name in ("disk", "net")
+        }
         self.times = SourceTimes(self.detector, configured, {"net"}, self.clock)
 
     def bring(
