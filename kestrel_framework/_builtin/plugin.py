@@ -22,6 +22,7 @@ from kestrel_framework.interfaces import (
     PatternEngine,
     PluginContext,
     PredicateEvaluator,
+    StateStore,
 )
 
 KESTREL_API = "1.0"
@@ -47,7 +48,10 @@ def kestrel_action_executors() -> ActionExecutorOffers:
 
 @hookimpl
 def kestrel_state_stores() -> StateStoreOffers:
-    return {"memory": Offer(_memory_state_store, NoConfiguration)}
+    return {
+        "memory": Offer(_memory_state_store, NoConfiguration),
+        "sqlite": Offer(_sqlite_state_store, NoConfiguration),
+    }
 
 
 @hookimpl
@@ -62,6 +66,12 @@ def kestrel_pattern_engines() -> PatternEngineOffers:
 
 def _memory_state_store(config: NoConfiguration, context: PluginContext) -> MemoryStateStore:
     return MemoryStateStore()
+
+
+def _sqlite_state_store(config: NoConfiguration, context: PluginContext) -> StateStore:
+    from kestrel_framework._builtin.sqlite_state import SqliteStateStore
+
+    return SqliteStateStore.configured(config, context)
 
 
 def _native_evaluator(config: NoConfiguration, context: PluginContext) -> PredicateEvaluator:
