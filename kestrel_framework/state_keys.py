@@ -76,7 +76,7 @@ class StateKeys:
         Raises:
             StateError: the time to live is not positive, or beyond the year 2500.
         """
-        return self._commit(key, self._encoded(key, value, ttl))[self._stored(key)]
+        return self._write(key, self._encoded(key, value, ttl), None)
 
     def delete(self, key: bytes) -> None:
         """Delete a key; one that is absent stays so."""
@@ -97,7 +97,7 @@ class StateKeys:
             StateConflict: the key has another version; its `keys` is this key. Nothing has
                 changed.
         """
-        change = self._encoded(key, value, ttl)
+        encoded = self._encoded(key, value, ttl)
         entry = self._entry(key)
         living = self._living(key, entry) if entry is not None else None
         if (living.version if living is not None else None) != expected:
@@ -105,7 +105,7 @@ class StateKeys:
         # What has expired is absent here, and present in the store.
         held = entry.version if entry is not None else None
         try:
-            return self._commit(key, change, held)[self._stored(key)]
+            return self._write(key, encoded, {self._stored(key): held})
         except StateConflict as conflict:
             if not conflict.keys:
                 raise
@@ -160,10 +160,9 @@ class StateKeys:
         stored = self._stored(key)
         return self._store.get_many([stored]).get(stored)
 
-    def _commit(self, key: bytes, value: bytes, *expected: int | None) -> dict[bytes, int]:
+    def _write(self, key: bytes, encoded: bytes, expected: dict[bytes, int | None] | None) -> int:
         stored = self._stored(key)
-        conditions = {stored: version for version in expected}
-        return dict(self._store.commit([Change(stored, value)], conditions or None))
+        return self._store.commit([Change(stored, encoded)], expected)[stored]
 
     def _encoded(self, key: bytes, value: bytes, ttl: float | None) -> bytes:
         expires = 0

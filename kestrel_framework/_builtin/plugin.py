@@ -7,6 +7,7 @@ from kestrel_framework._builtin.jsonl_output import JsonlOutput, JsonlOutputConf
 from kestrel_framework._builtin.jsonl_source import JsonlSource, JsonlSourceConfig
 from kestrel_framework._builtin.log_action import LogAction, LogActionConfig
 from kestrel_framework._builtin.memory_state import MemoryStateStore
+from kestrel_framework.errors import ConfigurationError
 from kestrel_framework.hookspecs import (
     ActionExecutorOffers,
     EventSourceOffers,
@@ -71,7 +72,12 @@ def _memory_state_store(config: NoConfiguration, context: PluginContext) -> Memo
 def _sqlite_state_store(config: NoConfiguration, context: PluginContext) -> StateStore:
     from kestrel_framework._builtin.sqlite_state import SqliteStateStore
 
-    return SqliteStateStore.configured(config, context)
+    if context.state_directory is None:
+        raise ConfigurationError(
+            "the state store `sqlite` needs a folder: give one with `--state DIR`, "
+            "or as `state.directory`"
+        )
+    return SqliteStateStore(context.state_directory)
 
 
 def _native_evaluator(config: NoConfiguration, context: PluginContext) -> PredicateEvaluator:

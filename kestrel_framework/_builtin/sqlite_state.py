@@ -18,8 +18,8 @@ from kestrel_framework._builtin.state_file import (
     failure,
     open_state_file,
 )
-from kestrel_framework.errors import ConfigurationError, StateConflict, StateError
-from kestrel_framework.interfaces import Change, NoConfiguration, PluginContext, Versioned
+from kestrel_framework.errors import StateConflict, StateError
+from kestrel_framework.interfaces import Change, Versioned
 
 MAX_ENTRY_BYTES: Final = 256 << 20
 """How long a key and its value may be together."""
@@ -69,20 +69,6 @@ class SqliteStateStore:
         self._file: StateFile | None = None
         self._closed = False
         self._synced = -_SYNC_SECONDS
-
-    @classmethod
-    def configured(cls, config: NoConfiguration, context: PluginContext) -> SqliteStateStore:
-        """Return the store of a configuration.
-
-        Raises:
-            ConfigurationError: there is no folder for state.
-        """
-        if context.state_directory is None:
-            raise ConfigurationError(
-                "the state store `sqlite` needs a folder: give one with `--state DIR`, "
-                "or as `state.directory`"
-            )
-        return cls(context.state_directory)
 
     def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
         """Return the values of those keys that exist, all as of one moment."""
