@@ -24,8 +24,8 @@ class StateKeys:
     """The keys of one namespace in a state store, read and written one at a time.
 
     Namespaces do not know of each other, whatever they and their keys are called, nor of what
-    else is in the store. Each call is one commit at most. It adds no thread and no lock: it may be
-    called whenever its store may.
+    else is in the store. Each call but `sweep` is one commit at most. It adds no thread and no
+    lock: it may be called whenever its store may.
 
     A key can be given a time to live. It is a way to have forgotten what nobody needs any more,
     and says nothing about when: it is counted by the clock of this machine, which can be set or

@@ -22,7 +22,6 @@ from kestrel_framework.errors import StateConflict, StateError
 from kestrel_framework.interfaces import Change, Versioned
 
 MAX_ENTRY_BYTES: Final = 256 << 20
-"""How long a key and its value may be together."""
 
 _SYNC_SECONDS: Final = 1.0
 _PAGE_ROWS: Final = 256
@@ -59,9 +58,9 @@ class SqliteStateStore:
             user, nobody else can write to it or replace it, and nothing else uses it.
 
     Raises:
-        StateError: by every method but `close`, and with the path and what to do about it:
-            the folder or the file is not private, is in use, damaged, full, or of a newer
-            format. Nothing is overwritten.
+        StateError: by every method, and with the path and what to do about it: the folder or the
+            file is not private, is in use, damaged, or of a newer format, or the disk is full.
+            Nothing is overwritten.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,8 +93,7 @@ class SqliteStateStore:
     ) -> Mapping[bytes, int]:
         """Apply all changes, or none, and return the new versions of the written keys.
 
-        A key and its value may be `MAX_ENTRY_BYTES` long together. Otherwise as
-        `StateStore.commit`.
+        A key and its value may be 256 MiB long together. Otherwise as `StateStore.commit`.
         """
         _check(changes, fence)
         file = self._opened()

@@ -132,9 +132,10 @@ def open_state_file(folder: Path) -> StateFile:
         StateError: the folder or a file in it is not private, is in use, damaged, or not a state
             file of this version or an older one; nothing in it was changed.
     """
-    folder = folder.absolute()
+    named = folder.absolute()
+    folder = _without_links_on_the_way(named)
     path = folder / FILE_NAME
-    lock = _locked(folder)
+    lock = _locked(folder, named)
     try:
         if not _is_there(folder, lock):
             with _errors_told(path):
@@ -169,13 +170,23 @@ def counter_checksum(commits: int, fence: int | None) -> int:
 # --- the folder ------------------------------------------------------------------
 
 
-def _locked(folder: Path) -> int:
-    """Return a descriptor of the folder, which is private and locked."""
+def _without_links_on_the_way(named: Path) -> Path:
+    """Return the path to the same folder that no link can lead elsewhere a moment later."""
+    try:
+        return named.resolve() if named.name == ".." else named.parent.resolve() / named.name
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StateError(f"{named}: cannot be opened: {error}; name a folder") from error
+
+
+def _locked(folder: Path, named: Path) -> int:
+    """Return a descriptor of the folder, which is private and locked; `named` leads to it."""
     try:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(folder, flags)
     except (OSError, ValueError) as error:
-        if folder.is_symlink():
+        # With O_DIRECTORY a link is told as what is no directory.
+        told = isinstance(error, OSError) and error.errno in (errno.ENOTDIR, errno.ELOOP)
+        if told and folder.is_symlink():
             raise StateError(
                 f"{folder}: is a symbolic link; name the folder that it leads to"
             ) from error
@@ -185,7 +196,7 @@ def _locked(folder: Path) -> int:
         ) from error
     try:
         _refuse_what_others_own(folder, os.fstat(descriptor), "0700")
-        _refuse_replaceable(folder)
+        _refuse_replaceable(folder, named)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
@@ -205,11 +216,11 @@ def _locked(folder: Path) -> int:
     return descriptor
 
 
-def _refuse_replaceable(folder: Path) -> None:
-    for parent in folder.resolve().parents:
+def _refuse_replaceable(folder: Path, named: Path) -> None:
+    for parent in dict.fromkeys((*folder.parents, *named.parents)):
         if not keeps_its_entries(parent):
             raise StateError(
-                f"{parent}: other users can put a folder of theirs in the place of {folder}; "
+                f"{parent}: other users can put a folder of theirs in the place of {named}; "
                 "keep the state where only root or this user can write"
             )
 

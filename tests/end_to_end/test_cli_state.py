@@ -56,7 +56,7 @@ def test_a_run_goes_on_where_the_one_before_ended(
         assert folder.stat().st_mode & 0o777 == 0o700
     append(kestrel, line("nc", 2))
     (alert,) = kestrel(*options).objects
-    offsets = [one["offset"] for one in alert["kestrel"]["evidence"]]  # type: ignore[index]
+    offsets = [one["offset"] for one in alert["kestrel"]["evidence"]]
     assert offsets == [0, 1]
     again = kestrel(*options)
     assert (again.code, again.objects) == (0, [])

@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,10 @@ from kestrel_framework._builtin import sqlite_state
 from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework._builtin.plugin import kestrel_state_stores
 from kestrel_framework._builtin.sqlite_state import MAX_ENTRY_BYTES, SqliteStateStore
+from kestrel_framework._builtin.state_file import StateFile
 from kestrel_framework._plugins.contexts import InstanceCounters, instance_context
 from kestrel_framework.errors import ConfigurationError, StateConflict, StateError
-from kestrel_framework.interfaces import Change, NoConfiguration, StateStore
+from kestrel_framework.interfaces import Change, NoConfiguration, StateStore, Versioned
 from kestrel_framework.schema import SchemaRegistry
 from kestrel_framework.testing import StateStoreContract
 
@@ -207,11 +208,14 @@ def test_a_scan_reads_no_further_than_it_must(
     store: SqliteStateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.commit([Change(b"%d" % number, bytes(1 << 19)) for number in range(8)])
-    reads = []
+    reads: list[bytes] = []
     checked = sqlite_state._checked
-    monkeypatch.setattr(
-        sqlite_state, "_checked", lambda file, *row: [reads.append(row[0]), checked(file, *row)][1]
-    )
+
+    def noted(file: StateFile, key: bytes, *row: object) -> Versioned:
+        reads.append(key)
+        return checked(file, key, *row)
+
+    monkeypatch.setattr(sqlite_state, "_checked", noted)
     assert next(iter(store.scan(b"")))[0] == b"0"
     assert reads == [b"0", b"1"]
 
@@ -229,27 +233,28 @@ def test_a_scan_ends_with_the_store(store: SqliteStateStore) -> None:
 
 def test_another_thread_can_go_on(store: SqliteStateStore) -> None:
     store.commit([Change(b"a", b"1")])
-    values = []
-    thread = threading.Thread(
-        target=lambda: values.extend([store.commit([Change(b"a", b"2")]), store.close()])
-    )
+    written: list[Mapping[bytes, int]] = []
+
+    def work() -> None:
+        written.append(store.commit([Change(b"a", b"2")]))
+        store.close()
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert values == [{b"a": 2}, None]
+    assert written == [{b"a": 2}]
 
 
 def test_a_commit_waits_for_the_disk_if_none_has_for_a_second(
     store: SqliteStateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = itertools.chain([100.0])
     store.get_many([])
     assert store._file is not None
     statements: list[str] = []
     store._file.connection.set_trace_callback(statements.append)
     waited = []
     for time in (100.0, 100.5, 100.9, 101.1, 102.0, 102.2):
-        now = itertools.repeat(time)
-        monkeypatch.setattr("time.monotonic", now.__next__)
+        monkeypatch.setattr("time.monotonic", itertools.repeat(time).__next__)
         store.commit([Change(b"a", b"1")])
         kinds = [text for text in statements if "synchronous" in text]
         waited.append(kinds == ["PRAGMA synchronous = FULL"])

@@ -85,6 +85,13 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     assert "Not a directory" in refusal(tmp_path / "pipe")
 
 
+def test_a_folder_that_is_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("loop", "loop/in", "nul\0", "nul\0/in", "long" * 100, "absent/in"):
+        with pytest.raises(StateError, match=r"cannot be opened|is a symbolic link"):
+            SqliteStateStore(tmp_path / name).get_many([])
+
+
 def test_a_folder_that_is_a_link(folder: Path, file: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
     assert "is a symbolic link; name the folder that it leads to" in refusal(tmp_path / "link")
@@ -102,6 +109,25 @@ def test_a_folder_that_others_can_replace(folder: Path, file: Path, mode: int) -
     assert "other users can put a folder of theirs in the place" in refusal(folder)
     folder.parent.chmod(0o1777)
     assert content(folder) == CONTENT
+
+
+def test_a_way_that_others_can_lead_elsewhere(folder: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "way").mkdir()
+    (tmp_path / "way" / "link").symlink_to(tmp_path)
+    named = tmp_path / "way" / "link" / "state"
+    assert content(named) == CONTENT
+    (tmp_path / "way").chmod(0o777)
+    assert f"{tmp_path / 'way'}: other users can put" in refusal(named)
+
+
+def test_a_store_stays_where_it_was_opened(
+    folder: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(folder)
+    for name in (Path(), Path("..") / "state", tmp_path / "link" / "state" / "x" / ".."):
+        (folder / "x").mkdir(exist_ok=True)
+        assert content(name) == CONTENT
 
 
 @needs_root

@@ -305,7 +305,7 @@ class KeysAgainstDictionary(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.clock = Clock()
-        self.stores = [MemoryStateStore(), SqliteStateStore(self.folder)]
+        self.stores: list[StateStore] = [MemoryStateStore(), SqliteStateStore(self.folder)]
         self.all = [StateKeys(store, "n", self.clock) for store in self.stores]
         self.model: dict[bytes, tuple[bytes, int | None]] = {}
 
