@@ -15,7 +15,7 @@ from kestrel_framework._builtin.state_file import (
     StateFile,
     counter_checksum,
     damage,
-    failure,
+    errors_told,
     open_state_file,
 )
 from kestrel_framework.errors import StateConflict, StateError
@@ -98,7 +98,7 @@ class SqliteStateStore:
         _check(changes, fence)
         file = self._opened()
         due = time.monotonic() - self._synced >= _SYNC_SECONDS
-        with _translated(file):
+        with errors_told(file.path):
             file.connection.execute(f"PRAGMA synchronous = {'FULL' if due else 'NORMAL'}")
         with _transaction(file, "BEGIN IMMEDIATE") as connection:
             written = _apply(file, connection, changes, expected or {}, fence)
@@ -111,7 +111,7 @@ class SqliteStateStore:
         self._closed = True
         file, self._file = self._file, None
         if file is not None:
-            with _translated(file):
+            with errors_told(file.path):
                 file.close()
 
     def _opened(self) -> StateFile:
@@ -135,7 +135,7 @@ class SqliteStateStore:
         file = self._opened()
         page: list[tuple[bytes, Versioned]] = []
         size = 0
-        with _translated(file), contextlib.closing(file.connection.cursor()) as cursor:
+        with errors_told(file.path), contextlib.closing(file.connection.cursor()) as cursor:
             for key, *row in cursor.execute(_READ_FROM, (start, _PAGE_ROWS)):
                 entry = _checked(file, key, *row)
                 page.append((key, entry))
@@ -222,18 +222,10 @@ def _checksum(key: bytes, value: bytes, version: int) -> int:
 
 
 @contextlib.contextmanager
-def _translated(file: StateFile) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise failure(file.path, error) from error
-
-
-@contextlib.contextmanager
 def _transaction(file: StateFile, begin: str) -> Iterator[sqlite3.Connection]:
     """Commit what is done inside, or nothing where that or the commit fails."""
     connection = file.connection
-    with _translated(file):
+    with errors_told(file.path):
         connection.execute(begin)
         try:
             yield connection

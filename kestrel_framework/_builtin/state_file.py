@@ -138,9 +138,9 @@ def open_state_file(folder: Path) -> StateFile:
     lock = _locked(folder, named)
     try:
         if not _is_there(folder, lock):
-            with _errors_told(path):
+            with errors_told(path):
                 _make(folder, lock)
-        with _errors_told(path):
+        with errors_told(path):
             connection = _connected(path, lock)
     except BaseException:
         os.close(lock)
@@ -148,13 +148,18 @@ def open_state_file(folder: Path) -> StateFile:
     return StateFile(path, connection, lock)
 
 
-def failure(path: Path, error: sqlite3.Error) -> StateError:
-    """Return what SQLite says of a file, with what to do about it."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in _DAMAGED:
-        return damage(path, str(error))
-    problem = _PROBLEMS.get(code, "it cannot be used; check the disk")
-    return StateError(f"{path}: {problem} ({error})", transient=code in _TRANSIENT)
+@contextlib.contextmanager
+def errors_told(path: Path) -> Iterator[None]:
+    """Raise what goes wrong with a file as a `StateError` that says what to do about it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+    except UnicodeDecodeError as error:
+        # Names of tables are texts, and stand in what SQLite says of them.
+        raise damage(path, "its tables are not those of a state file") from error
+    except OSError as error:
+        _raise_for(path, error)
 
 
 def damage(path: Path, problem: str) -> StateError:
@@ -375,14 +380,12 @@ def _connection(path: Path) -> sqlite3.Connection:
     )
 
 
-@contextlib.contextmanager
-def _errors_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise failure(path, error) from error
-    except OSError as error:
-        _raise_for(path, error)
+def _failure(path: Path, error: sqlite3.Error) -> StateError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _DAMAGED:
+        return damage(path, str(error))
+    problem = _PROBLEMS.get(code, "it cannot be used; check the disk")
+    return StateError(f"{path}: {problem} ({error})", transient=code in _TRANSIENT)
 
 
 def _raise_for(path: Path, error: OSError) -> NoReturn:

@@ -339,6 +339,13 @@ def test_a_damaged_byte_is_told_or_does_no_harm(file: Path) -> None:
     assert outcome_of_flips(file, iter(sorted(places))) > 200
 
 
+def test_a_table_whose_name_is_no_text(folder: Path, file: Path) -> None:
+    """SQLite quotes it in its message, which is no text then either."""
+    damaged = file.read_bytes().replace(b"tablecounters", b"table\xf2ounters")
+    file.write_bytes(damaged)
+    assert "its tables are not those of a state file" in refusal(folder)
+
+
 @pytest.mark.slow
 def test_every_damaged_byte_is_told_or_does_no_harm(file: Path) -> None:
     outcome_of_flips(file, iter(range(file.stat().st_size)))
