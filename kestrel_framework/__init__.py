@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kestrel_framework._builtin.sqlite_state import SqliteStateStore
     from kestrel_framework.action import ActionOutcome, ActionRequest, ActionStatus
     from kestrel_framework.alert import Alert, Evidence
     from kestrel_framework.api_version import API_VERSION, ApiVersion
@@ -84,8 +85,10 @@ if TYPE_CHECKING:
     )
     from kestrel_framework.rule_loading import load_rules
     from kestrel_framework.schema import EventType, FieldDefinition, FieldType, SchemaRegistry
+    from kestrel_framework.state_keys import StateKeys
 
 _EXPORTS = {
+    "_builtin.sqlite_state": ("SqliteStateStore",),
     "action": ("ActionOutcome", "ActionRequest", "ActionStatus"),
     "alert": ("Alert", "Evidence"),
     "api_version": ("API_VERSION", "ApiVersion"),
@@ -153,6 +156,7 @@ _EXPORTS = {
     ),
     "rule_loading": ("load_rules",),
     "schema": ("EventType", "FieldDefinition", "FieldType", "SchemaRegistry"),
+    "state_keys": ("StateKeys",),
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 
@@ -222,8 +226,10 @@ __all__ = [
     "SequenceRule",
     "SourceConfig",
     "SourceLocation",
+    "SqliteStateStore",
     "StateConflict",
     "StateError",
+    "StateKeys",
     "StateStore",
     "Step",
     "TimeSettings",

@@ -18,7 +18,7 @@ from kestrel_framework._plugins.guarded_patterns import GuardedPatternEngine
 from kestrel_framework._plugins.guarded_rules import AmbiguousCompiler, GuardedEvaluator
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import Offering, Offers, PluginRegistry
-from kestrel_framework.config import Configuration
+from kestrel_framework.config import FORGETFUL_STATE, Configuration
 from kestrel_framework.detector import Detector
 from kestrel_framework.errors import ConfigurationError, KestrelError, RuleError
 from kestrel_framework.interfaces import (
@@ -33,7 +33,6 @@ from kestrel_framework.rule import LoadReport, RuleSet
 from kestrel_framework.rule_loading import load_rules
 
 NATIVE: Final = "native"
-FORGETFUL_STATE: Final = "memory"
 
 ObjectT = TypeVar("ObjectT")
 
@@ -296,7 +295,8 @@ class Assembler:
             return None
         folder = root / path
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             problem = f"{folder}: cannot be made: {error.strerror or error}"
             raise ConfigurationError(problem, path="state.directory") from error

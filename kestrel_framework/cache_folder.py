@@ -38,7 +38,7 @@ def private_cache_folder(name: str) -> Path | None:
             and status.st_uid == os.getuid()
             and stat.S_IMODE(status.st_mode) == 0o700
         )
-        trusted = private and all(_keeps_its_entries(each) for each in folder.resolve().parents)
+        trusted = private and all(keeps_its_entries(each) for each in folder.resolve().parents)
     except (OSError, RuntimeError, ValueError):
         return None
     return folder if trusted else None
@@ -58,8 +58,12 @@ def source_digest(package: str, suffixes: Sequence[str] = (".py",)) -> str:
     return digest.hexdigest()
 
 
-def _keeps_its_entries(folder: Path) -> bool:
-    """Say whether nobody but root, this user and their group can replace what is in a folder."""
+def keeps_its_entries(folder: Path) -> bool:
+    """Say whether nobody but root, this user and their group can replace what is in a folder.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
     status = folder.stat()
     mode = stat.S_IMODE(status.st_mode)
     others_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and status.st_gid != os.getgid())

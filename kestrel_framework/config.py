@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX: Final = "KESTREL_"
+FORGETFUL_STATE: Final = "memory"
+"""The type of state store that stands for none."""
 _LARGEST_FILE: Final = 1 << 24
 _INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
@@ -120,16 +122,25 @@ class ActionConfig(SectionConfig):
     )
 
 
+def _state_type(state: StateConfig) -> str:
+    # Whatever else is installed: a plugin with a `sqlite` of its own must not stop an agent.
+    return FORGETFUL_STATE if state.directory is None else "builtin:sqlite"
+
+
 @attrs.frozen
 class StateConfig(SectionConfig):
     """Where the state is kept."""
 
-    type: str = attrs.field(
-        default="memory", metadata={"help": "The type of the state store. `memory` forgets."}
-    )
     directory: Path | None = attrs.field(
         default=None,
         metadata={"help": "A private folder for the state store and for plugins."},
+    )
+    type: str = attrs.field(
+        default=attrs.Factory(_state_type, takes_self=True),
+        metadata={
+            "help": "The type of the state store. Default: `builtin:sqlite` where there is a "
+            "`directory`, else `memory`, which forgets."
+        },
     )
 
 

@@ -7,6 +7,7 @@ from kestrel_framework._builtin.jsonl_output import JsonlOutput, JsonlOutputConf
 from kestrel_framework._builtin.jsonl_source import JsonlSource, JsonlSourceConfig
 from kestrel_framework._builtin.log_action import LogAction, LogActionConfig
 from kestrel_framework._builtin.memory_state import MemoryStateStore
+from kestrel_framework.errors import ConfigurationError
 from kestrel_framework.hookspecs import (
     ActionExecutorOffers,
     EventSourceOffers,
@@ -22,6 +23,7 @@ from kestrel_framework.interfaces import (
     PatternEngine,
     PluginContext,
     PredicateEvaluator,
+    StateStore,
 )
 
 KESTREL_API = "1.0"
@@ -47,7 +49,10 @@ def kestrel_action_executors() -> ActionExecutorOffers:
 
 @hookimpl
 def kestrel_state_stores() -> StateStoreOffers:
-    return {"memory": Offer(_memory_state_store, NoConfiguration)}
+    return {
+        "memory": Offer(_memory_state_store, NoConfiguration),
+        "sqlite": Offer(_sqlite_state_store, NoConfiguration),
+    }
 
 
 @hookimpl
@@ -62,6 +67,17 @@ def kestrel_pattern_engines() -> PatternEngineOffers:
 
 def _memory_state_store(config: NoConfiguration, context: PluginContext) -> MemoryStateStore:
     return MemoryStateStore()
+
+
+def _sqlite_state_store(config: NoConfiguration, context: PluginContext) -> StateStore:
+    from kestrel_framework._builtin.sqlite_state import SqliteStateStore
+
+    if context.state_directory is None:
+        raise ConfigurationError(
+            "the state store `sqlite` needs a folder: give one with `--state DIR`, "
+            "or as `state.directory`"
+        )
+    return SqliteStateStore(context.state_directory)
 
 
 def _native_evaluator(config: NoConfiguration, context: PluginContext) -> PredicateEvaluator:

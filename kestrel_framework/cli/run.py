@@ -28,13 +28,17 @@ from kestrel_framework.cli.options import (
 from kestrel_framework.cli.progress import progress
 from kestrel_framework.cli.signals import on_interrupt
 from kestrel_framework.cli.source_choice import instance_name, source_settings, sources_of_type
-from kestrel_framework.config import Configuration, SectionConfig, SourceConfig
+from kestrel_framework.config import (
+    FORGETFUL_STATE,
+    Configuration,
+    SectionConfig,
+    SourceConfig,
+)
 from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.errors import ConfigurationError, OutputError
 from kestrel_framework.rule import LoadReport
 
 _OBJECTS_TO_COLLECTION: Final = 50_000
-_FORGETFUL_STATE: Final = "memory"
 _STANDARD_OUTPUT: Final = "-"
 # What the command line itself stands for stays the same, whatever is installed.
 _BUILTIN_JSONL: Final = "builtin:jsonl"
@@ -129,7 +133,7 @@ def command(
         outputs=_outputs(configuration, outputs, output_format),
     )
     log_to_stderr()
-    if state_directory is not None and configuration.state.type == _FORGETFUL_STATE:
+    if state_directory is not None and configuration.state.type == FORGETFUL_STATE:
         note(
             f"kestrel: warning: the state store `memory` keeps nothing in {state_directory}: "
             "this run does not go on where another ended"

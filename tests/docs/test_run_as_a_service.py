@@ -15,4 +15,5 @@ def test_the_configuration_of_the_guide_is_right() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     configuration = Configuration.from_mapping(tomllib.loads(text))
     assert configuration.sources["processes"].type == "proc-events"
+    assert configuration.state.type == "builtin:sqlite"
     assert configuration.plugins.allow == ("eql", "ebpf")

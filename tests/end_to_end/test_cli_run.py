@@ -336,9 +336,11 @@ class TestUsage:
     def test_a_folder_for_the_state_promises_nothing_that_is_not_kept(
         self, kestrel: Any, events: Path, rule: Path
     ) -> None:
-        done = kestrel("run", "--rules", rule, "--input", events, "--state", "state")
+        options = ("--rules", rule, "--input", events, "--state", "state")
+        done = kestrel("run", *options, "--set", "state.type=memory")
         assert done.code == 0
         assert "the state store `memory` keeps nothing in state" in done.err
+        assert "keeps nothing" not in kestrel("run", *options).err
 
     def test_hostile_texts_do_not_steer_the_terminal(
         self, kestrel: Any, write: Write, rule: Path

@@ -34,7 +34,7 @@ class TestBuiltinPlugin(PluginContract):
             "evaluators": ("native",),
             "actions": ("log",),
             "outputs": ("console", "jsonl"),
-            "state_stores": ("memory",),
+            "state_stores": ("memory", "sqlite"),
             "pattern_engines": ("native",),
         }
 

@@ -321,3 +321,19 @@ class TestTypedSection:
     )
     def test_types_have_names_for_people(self, wanted: object, name: str) -> None:
         assert type_name(wanted) == name
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({}, "memory"),
+        ({"directory": "d"}, "builtin:sqlite"),
+        ({"directory": "d", "type": "memory"}, "memory"),
+        ({"type": "sqlite"}, "sqlite"),
+        ({"directory": "d", "type": "redis", "url": "u"}, "redis"),
+    ],
+)
+def test_state_is_kept_where_there_is_a_folder_for_it(
+    table: dict[str, object], expected: str
+) -> None:
+    assert Configuration.from_mapping({"state": table}).state.type == expected

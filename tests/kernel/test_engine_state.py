@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -165,3 +166,15 @@ def test_an_instance_has_a_private_folder_where_state_is_kept(tmp_path: Path) ->
     folder = tmp_path / "state" / "sources.audit"
     assert folder.is_dir()
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_folder_for_state_is_private_as_a_whole(tmp_path: Path) -> None:
+    configuration = StateConfig(directory=tmp_path / "state")
+    before = os.umask(0)
+    try:
+        build(Parts({"audit": FakeSource([event()])}), state=configuration).run()
+    finally:
+        os.umask(before)
+    made = [tmp_path / "state", *(tmp_path / "state").rglob("*")]
+    assert tmp_path / "state" / "state" / "state.sqlite" in made
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
