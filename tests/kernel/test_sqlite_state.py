@@ -190,6 +190,22 @@ def test_an_expected_version_may_be_any_number(store: SqliteStateStore) -> None:
         store.commit([], {b"a": 10**30})
 
 
+def test_what_is_no_key_is_refused_with_all_that_came_with_it(store: SqliteStateStore) -> None:
+    before = store.commit([Change(b"a", b"1")])
+    for wrong in (Change("text", b""), Change(b"b", "text"), Change(3, b"")):  # type: ignore[arg-type]
+        with pytest.raises((StateError, TypeError)):
+            store.commit([Change(b"a", b"2"), Change(b"c", b""), wrong])
+        assert dict(store.scan(b"")) == {b"a": Versioned(b"1", before[b"a"])}
+    assert store.commit([Change(b"a", b"2")]) == {b"a": 2}
+
+
+def test_a_scan_passes_over_no_key(store: SqliteStateStore) -> None:
+    """Each of these keys is the very next after the one before it."""
+    keys = [bytes(length) for length in range(600)]
+    store.commit([Change(key, b"") for key in keys])
+    assert [key for key, _ in store.scan(b"")] == keys
+
+
 def test_a_scan_goes_on_past_what_is_committed_meanwhile(store: SqliteStateStore) -> None:
     keys = [b"k%04d" % number for number in range(1000)]
     store.commit([Change(key, b"old") for key in keys])

@@ -346,6 +346,20 @@ def test_a_table_whose_name_is_no_text(folder: Path, file: Path) -> None:
     assert "its tables are not those of a state file" in refusal(folder)
 
 
+def test_entries_that_are_hidden_are_told(folder: Path, file: Path) -> None:
+    """No checksum of an entry says that another one is not there any more."""
+    whole = bytearray(file.read_bytes())
+    leaf_of_index, cells = 10, slice(3, 5)
+    leaves = [at for at in range(4096, len(whole), 4096) if whole[at] == leaf_of_index]
+    assert len(leaves) > 2
+    for leaf in leaves:
+        damaged = whole.copy()
+        header = memoryview(damaged)[leaf : leaf + 8]
+        header[cells] = (int.from_bytes(header[cells], "big") - 1).to_bytes(2, "big")
+        file.write_bytes(damaged)
+        assert "is damaged" in refusal(folder)
+
+
 @pytest.mark.slow
 def test_every_damaged_byte_is_told_or_does_no_harm(file: Path) -> None:
     outcome_of_flips(file, iter(range(file.stat().st_size)))
