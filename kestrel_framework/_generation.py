@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
@@ -152,14 +153,13 @@ class Generation:
                 self._confirmed(batch, matched, proposed), passage, time
             )
             return
-        at_once = [match for match in matches if not self._may_wait(match.targets)]
-        waiting = waiting_matches(
-            batch,
-            matched,
-            [match for match in matches if self._may_wait(match.targets)],
-            passage.times,
-            self.matcher,
-            time.serial,
+        combinations = {match.targets for match in matches}
+        patient = {targets for targets in combinations if self.decided_at_once.isdisjoint(targets)}
+        at_once = [match for match in matches if match.targets not in patient]
+        later = [match for match in matches if match.targets in patient]
+        waiting = _Waiting(
+            [match.index for match in later],
+            waiting_matches(batch, matched, later, passage.times, self.matcher, time.serials),
         )
         proposed = proposed_candidates(
             batch, matched, at_once, passage.times, self.matcher, _nothing
@@ -178,9 +178,6 @@ class Generation:
         if not combinations:
             return frozenset()
         return self.tracker.idle(frozenset(itertools.chain(*combinations)))
-
-    def _may_wait(self, targets: tuple[int, ...]) -> bool:
-        return self.decided_at_once.isdisjoint(targets)
 
     def _confirmed(
         self, batch: EventBatch, matched: MatchedBatch, proposed: list[Candidate]
@@ -207,7 +204,7 @@ class Generation:
                 if alone.issuperset(candidate.targets):
                     continue
             if is_doubtful and passage.is_aside(candidate.index):
-                passage.take(candidate.index, _waiting(candidate, time.serial()))
+                passage.take(candidate.index, _waiting(candidate, next(time.serials)))
             else:
                 steps.append(candidate)
         yield from self._advanced(steps, passage)
@@ -222,36 +219,33 @@ class Generation:
     def _in_order_of_time(
         self,
         candidates: Sequence[Candidate],
-        waiting: Sequence[tuple[int, WaitingMatch]],
+        waiting: _Waiting,
         passage: Passage,
         time: EventTime,
     ) -> Iterator[Completion]:
-        arrived = 0
         for candidate in candidates:
             index = candidate.index
-            by_itself = not self.event_targets.isdisjoint(candidate.targets)
-            until = arrived
-            while until < len(waiting) and waiting[until][0] < index:
-                until += 1
-            yield from self._taken(waiting[arrived:until], passage, time)
-            arrived = until
-            if by_itself:
+            yield from self._taken(waiting.before(index), passage, time)
+            if not self.event_targets.isdisjoint(candidate.targets):
                 yield from self._passed(passage.passed_before(index), time)
                 yield from self._complete_alone(candidate)
                 if self.event_targets.issuperset(candidate.targets):
                     continue
-            yield from self._taken([(index, _waiting(candidate, time.serial()))], passage, time)
-        yield from self._taken(waiting[arrived:], passage, time)
+            match = _waiting(candidate, next(time.serials))
+            yield from self._taken(([index], [match]), passage, time)
+        yield from self._taken(waiting.before(len(passage.times)), passage, time)
         yield from self._passed(passage.passed(), time)
 
     def _taken(
         self,
-        matches: Sequence[tuple[int, WaitingMatch]],
+        matches: tuple[Sequence[int], Sequence[WaitingMatch]],
         passage: Passage,
         time: EventTime,
     ) -> Iterator[Completion]:
-        """Have matches wait, and yield what goes on meanwhile."""
-        for index, match in matches:
+        """Have matches wait, given with their indexes, and yield what goes on meanwhile."""
+        if not passage.is_doubtful and time.wait_together(matches[1]):
+            return
+        for index, match in zip(*matches, strict=True):
             if passage.has_turn_before(index):
                 yield from self._passed(passage.passed_before(index), time)
             passage.take(index, match)
@@ -321,6 +315,21 @@ def event_matcher(
     return EventMatcher(
         (*targets, *lineage.targets), schema, settings, pattern_engine, lineage.paths
     )
+
+
+class _Waiting:
+    """The matches of a batch that wait, with the indexes of their events."""
+
+    def __init__(self, indexes: Sequence[int], matches: Sequence[WaitingMatch]) -> None:
+        self._indexes = indexes
+        self._matches = matches
+        self._taken = 0
+
+    def before(self, index: int) -> tuple[Sequence[int], Sequence[WaitingMatch]]:
+        """Return those of events before another, each once."""
+        start = self._taken
+        self._taken = end = bisect_left(self._indexes, index, start)
+        return self._indexes[start:end], self._matches[start:end]
 
 
 def _waiting(candidate: Candidate, serial: int) -> WaitingMatch:

@@ -300,7 +300,7 @@ class Detector:
         if state.version not in _SNAPSHOT_VERSIONS_READ:
             raise StateError(f"the detector's snapshot has the unknown version {state.version}")
         lineage = LineageState() if state.lineage is None else decode(state.lineage)
-        time = TimeState() if state.time is None else decode_time(state.time, self._time.serial)
+        time = TimeState() if state.time is None else decode_time(state.time, self._time.serials)
         self._generation.tracker.restore(state.tracker)
         self._generation.lineage.load(lineage)
         self._time.load(time)

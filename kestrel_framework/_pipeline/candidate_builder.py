@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kestrel_framework._pipeline.event_matcher import EventMatcher
@@ -80,9 +80,9 @@ def waiting_matches(
     matches: Sequence[Match],
     times: Sequence[int],
     matcher: EventMatcher,
-    serial: Callable[[], int],
-) -> list[tuple[int, WaitingMatch]]:
-    """Return the events of a batch that wait for their turn, with their indexes.
+    serials: Iterator[int],
+) -> list[WaitingMatch]:
+    """Return the events of a batch that wait for their turn, in the order of the matches.
 
     Args:
         batch: The events, numbered.
@@ -90,7 +90,7 @@ def waiting_matches(
         matches: Those of the matches that wait: steps that no other stage decides.
         times: Event time of each.
         matcher: What matched them, or another one of the same rules.
-        serial: Returns a number that no match has.
+        serials: Numbers that no match has.
     """
     stream, first = batch.stream or "", batch.first_offset or 0
     decode = matcher.decoder.document
@@ -102,10 +102,6 @@ def waiting_matches(
         place = places[index]
         tiebreaker = tiebreakers[index] if tiebreakers else None
         ordinal = ordinal_of(times[index], tiebreaker, stream, first + place)
-        waiting.append(
-            (
-                index,
-                WaitingMatch(*ordinal, serial(), match.targets, decode, given[place], _NO_LINEAGE),
-            )
-        )
+        rest = next(serials), match.targets, decode, given[place], _NO_LINEAGE
+        waiting.append(WaitingMatch._make(ordinal + rest))
     return waiting

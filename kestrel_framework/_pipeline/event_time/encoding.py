@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -114,7 +114,7 @@ def encode_time(state: TimeState) -> bytes:
     return msgspec.msgpack.encode(_State(_VERSION, pack(state.watermark), sources, matches))
 
 
-def decode_time(data: bytes, serial: Callable[[], int]) -> TimeState:
+def decode_time(data: bytes, serials: Iterator[int]) -> TimeState:
     """Return what `encode_time` was given.
 
     Raises:
@@ -125,7 +125,7 @@ def decode_time(data: bytes, serial: Callable[[], int]) -> TimeState:
         if state.version != _VERSION:
             raise StateError(f"the stored event time has the unknown version {state.version}")
         sources = {source.name: _source(source) for source in state.sources}
-        matches = [_match(each, sources, serial()) for each in state.matches]
+        matches = [_match(each, sources, next(serials)) for each in state.matches]
         watermark = unpack(state.watermark, int | None)  # type: ignore[arg-type]  # a union
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise StateError(f"the stored event time is damaged: {error}") from error

@@ -62,6 +62,7 @@ class EventTime:
     Attributes:
         untimely: As given.
         watermark: How far time has come.
+        serials: Numbers that no match has yet.
     """
 
     def __init__(self, settings: TimeSettings, untimely: Counter[str]) -> None:
@@ -70,7 +71,7 @@ class EventTime:
         self._settings = settings
         self._sources: dict[str, Source] = {}
         self._waiting = WaitingMatches()
-        self._serial = itertools.count()
+        self.serials = itertools.count()
 
     @property
     def greatest(self) -> int | None:
@@ -175,6 +176,13 @@ class EventTime:
         """Have a match wait for its turn."""
         self._waiting.add(match)
 
+    def wait_together(self, matches: Sequence[WaitingMatch]) -> bool:
+        """Have all of some matches wait if there is room, and say whether there is."""
+        if len(self._waiting) + len(matches) > MOST_WAITING:
+            return False
+        self._waiting.add_all(matches)
+        return True
+
     @property
     def is_full(self) -> bool:
         """Whether too many wait."""
@@ -213,10 +221,6 @@ class EventTime:
         for name, source in self._sources.items():
             for match in source.aside:
                 yield name, match
-
-    def serial(self) -> int:
-        """Return a number that no match has yet."""
-        return next(self._serial)
 
     def dump(self) -> TimeState:
         """Return what is remembered, without the matches."""

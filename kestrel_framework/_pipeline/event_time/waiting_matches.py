@@ -73,6 +73,10 @@ class WaitingMatches:
         """Put one in."""
         self._added.append(match)
 
+    def add_all(self, matches: Sequence[WaitingMatch]) -> None:
+        """Put some in."""
+        self._added += matches
+
     def take_until(self, watermark: int) -> Sequence[WaitingMatch]:
         """Take out, and return, those of events before `watermark`, in order."""
         self._sort()
