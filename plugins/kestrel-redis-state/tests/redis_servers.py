@@ -1,4 +1,4 @@
-"""Real servers for the tests, each in a folder of its own, and a connection that can be disturbed."""
+"""Real servers for the tests, each in a folder of its own, and what disturbs connections."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PATIENCE_SECONDS = 20.0
 
@@ -94,7 +96,13 @@ class RedisServer:
             return False
 
     def client(self, **options: object) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=PATIENCE_SECONDS, **options)  # type: ignore[arg-type]
+        made: Callable[..., redis.Redis] = redis.Redis
+        return made(
+            port=self.port,
+            socket_timeout=PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)

@@ -14,7 +14,8 @@ from redis_servers import RedisServer
 from kestrel_framework.errors import ConfigurationError, StateConflict, StateError
 from kestrel_framework.interfaces import Change
 from kestrel_framework.testing import StateStoreContract
-from kestrel_redis_state import RedisStateConfig, RedisStateStore, store as store_module
+from kestrel_redis_state import RedisStateConfig, RedisStateStore
+from kestrel_redis_state import store as store_module
 
 OpenStore = Callable[..., RedisStateStore]
 

@@ -89,11 +89,15 @@ class RedisStateConfig:
     )
     allow_clear_password: bool = attrs.field(
         default=False,
-        metadata={"help": "Send the password without TLS to another host: anybody between reads it."},
+        metadata={
+            "help": "Send the password without TLS to another host: anybody between reads it."
+        },
     )
     tls_ca_file: Path | None = attrs.field(
         default=None,
-        metadata={"help": "Certificates that the server's must come from, instead of the system's."},
+        metadata={
+            "help": "Certificates that the server's must come from, instead of the system's."
+        },
     )
     tls_certificate_file: Path | None = attrs.field(
         default=None, metadata={"help": "The certificate that the client shows to the server."}
@@ -162,14 +166,14 @@ class RedisStateConfig:
 
     def _check_credentials(self, address: Address) -> None:
         if self.password is not None and self.password_file is not None:
-            raise ConfigurationError("give `password` or `password_file`, not both", path="password")
+            raise ConfigurationError(
+                "give `password` or `password_file`, not both", path="password"
+            )
         if self.password == "":
             raise ConfigurationError("is empty", path="password")
         if self.username is not None and not self.has_password:
             raise ConfigurationError("a user needs `password_file` or `password`", path="username")
-        if self.has_password and not (
-            address.tls or address.is_local or self.allow_clear_password
-        ):
+        if self.has_password and not (address.tls or address.is_local or self.allow_clear_password):
             raise ConfigurationError(
                 f"the password would go to {address.host} in clear: use `rediss://` in `url`, or "
                 "set `allow_clear_password = true` if nobody can listen",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from socket import socket
+from typing import Final, Protocol, cast
 
 import redis
 
@@ -19,6 +20,17 @@ from kestrel_redis_state.scripts import Script
 _OVERHEAD_BYTES: Final = 16 * 1024 * 1024
 
 
+class _Client(Protocol):
+    """What is used of a connection of the package `redis`."""
+
+    _sock: socket
+
+    def connect(self) -> None: ...
+    def send_command(self, *arguments: bytes | str | int, check_health: bool) -> None: ...
+    def read_response(self) -> object: ...
+    def disconnect(self) -> None: ...
+
+
 class RedisConnection:
     """Sends one command at a time, and reads its answer within a time and a size.
 
@@ -30,7 +42,7 @@ class RedisConnection:
         self._config = config
         self._timeout = config.command_timeout
         self._parser: BoundedParser
-        self._connection: redis.Connection | None = None
+        self._connection: _Client | None = None
         self.place = f"{config.address}, namespace `{config.namespace}`"
 
     def command(self, *arguments: bytes | str | int, waits: float = 0.0) -> object:
@@ -63,7 +75,7 @@ class RedisConnection:
             ServerAway: there is no answer.
             StateError: the server refused; nothing was changed.
         """
-        rest = (len(keys), *keys, *arguments)
+        rest: list[bytes | str | int] = [len(keys), *keys, *arguments]
         try:
             answer = self.command(b"EVALSHA", script.digest, *rest)
         except StateError as error:
@@ -81,17 +93,22 @@ class RedisConnection:
         if connection is not None:
             connection.disconnect()
 
-    def _connected(self) -> redis.Connection:
+    def _connected(self) -> _Client:
         if self._connection is not None and self._parser.can_read():
             self.close()  # what came unasked would be taken for the next answer
         if self._connection is not None:
             return self._connection
+        # A parser for each connection: one that is dropped resets its own, some time later.
+        self._parser = BoundedParser(self._config.max_value_bytes + _OVERHEAD_BYTES)
         connection = self._made()
         self._parser.deadline = time.monotonic() + self._config.connect_timeout
         try:
             connection.connect()
         except redis.ResponseError as error:
             raise refused_by_server(self.place, str(error)) from error
+        except StateError:
+            connection.disconnect()
+            raise
         except (redis.RedisError, OSError) as error:
             connection.disconnect()
             problem = f"{self.place}: cannot be reached: {error}"
@@ -101,39 +118,45 @@ class RedisConnection:
         self._connection = connection
         return connection
 
-    def _made(self) -> redis.Connection:
+    def _made(self) -> _Client:
         config, address = self._config, self._config.address
-        password = config.password
-        if config.password_file is not None:
-            password = read_password(config.password_file)
-        # One for each connection: one that is dropped resets its parser, and later than one thinks.
-        self._parser = BoundedParser(config.max_value_bytes + _OVERHEAD_BYTES)
-        options = {
-            "db": address.database,
-            "username": config.username,
-            "password": password,
+        options: dict[str, object] = {
             "socket_timeout": config.command_timeout,
             "socket_connect_timeout": config.connect_timeout,
             "parser_class": self._parser,
             "protocol": 2,
+            "redis_connect_func": self._log_in,
         }
+        make = cast(Callable[..., _Client], redis.Connection)
         if address.socket_path:
-            del options["socket_connect_timeout"]
-            made: redis.Connection = redis.UnixDomainSocketConnection(  # type: ignore[assignment]
-                path=address.socket_path, **options
-            )
-            return made
+            make = cast(Callable[..., _Client], redis.UnixDomainSocketConnection)
+            return make(path=address.socket_path, **options)
         options |= {"host": address.host, "port": address.port, "socket_keepalive": True}
-        if not address.tls:
-            return redis.Connection(**options)
-        return redis.SSLConnection(
-            ssl_ca_certs=_text(config.tls_ca_file),
-            ssl_certfile=_text(config.tls_certificate_file),
-            ssl_keyfile=_text(config.tls_key_file),
-            ssl_cert_reqs="required" if config.tls_verify else "none",
-            ssl_check_hostname=config.tls_verify,
-            **options,
-        )
+        if address.tls:
+            make = cast(Callable[..., _Client], redis.SSLConnection)
+            options |= {
+                "ssl_ca_certs": _text(config.tls_ca_file),
+                "ssl_certfile": _text(config.tls_certificate_file),
+                "ssl_keyfile": _text(config.tls_key_file),
+                "ssl_cert_reqs": "required" if config.tls_verify else "none",
+                "ssl_check_hostname": config.tls_verify,
+            }
+        return make(**options)
+
+    def _log_in(self, connection: _Client) -> None:
+        """Do what a new connection begins with; the client's own way needs more rights."""
+        self._parser.on_connect(connection)
+        config = self._config
+        password = config.password
+        if config.password_file is not None:
+            password = read_password(config.password_file)
+        if password is not None:
+            user = () if config.username is None else (config.username,)
+            connection.send_command("AUTH", *user, password, check_health=False)
+            connection.read_response()
+        if config.address.database:
+            connection.send_command("SELECT", config.address.database, check_health=False)
+            connection.read_response()
 
 
 def _waiting_is_in_vain(error: BaseException | None) -> bool:

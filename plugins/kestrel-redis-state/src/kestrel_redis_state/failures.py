@@ -56,6 +56,9 @@ def refused_by_server(place: str, answer: str) -> StateError:
     if "unexpected symbol near '#'" in answer:
         return StateError(f"{place}: Redis 7 or newer is needed ({shown})")
     if "AUTH" in answer and "called without any password" in answer:
-        return StateError(f"{place}: it has no password, and one is configured ({shown})")
+        remedy = "its default user has no password: set `username`, or no password"
+        return StateError(f"{place}: {remedy} ({shown})")
+    if "unauthenticated" in answer:
+        return StateError(f"{place}: {_REMEDIES['NOAUTH']} ({shown})")
     remedy = f"{_REMEDIES[code]} ({shown})" if code in _REMEDIES else shown
     return StateError(f"{place}: {remedy}")

@@ -31,14 +31,12 @@ class Layout:
     def keys(self) -> tuple[bytes, ...]:
         """All keys, in the order in which the scripts expect them.
 
-        `control` (a hash): generation, version, counts, fence and lease. `values` (a hash): each key of the
-        state, with its version and value. `keys` (a sorted set): those keys, in order.
-        `changes` (a stream): which keys each of the last commits changed; its ids are
-        the numbers of the commits. `writers` (a hash): the last commit of each writer.
+        `control` (a hash): generation, version, counts, fence and lease. `values` (a hash): each
+        key of the state, with its version and value. `keys` (a sorted set): those keys, in order.
+        `changes` (a stream): which keys each of the last commits changed; its ids are the numbers
+        of the commits. `writers` (a hash): the last commit of each writer.
         """
-        return tuple(
-            self.key(part) for part in ("control", "values", "keys", "changes", "writers")
-        )
+        return tuple(self.key(part) for part in ("control", "values", "keys", "changes", "writers"))
 
     @property
     def changes(self) -> bytes:

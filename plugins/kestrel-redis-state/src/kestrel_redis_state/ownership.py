@@ -19,10 +19,10 @@ _MICROSECONDS: Final = 1_000_000
 class Lease:
     """The right to write to a store for some time, under a fence.
 
-    Commit with `fence=lease.fence`. Whoever acquires the store next has a greater one, and the server refuses
-    ours from that moment on, whether we know it or not: a process that was stopped
-    for an hour and wakes up in the middle of a commit changes nothing. The time only says
-    when somebody else may acquire; it is that of the server's clock, and safety does not hang on it.
+    Commit with `fence=lease.fence`. Whoever acquires the store next has a greater one, and the
+    server refuses ours from that moment on, whether we know it or not: a process that was stopped
+    for an hour and wakes up in the middle of a commit changes nothing. The time only says when
+    somebody else may acquire; it is that of the server's clock, and safety does not hang on it.
 
     Has a connection of its own; safe between threads.
 

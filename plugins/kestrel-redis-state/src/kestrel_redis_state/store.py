@@ -43,15 +43,15 @@ class _Unsettled:
 class RedisStateStore:
     """A state store in Redis.
 
-    Connects with the first call, and again after an outage. A commit is one script in the server: what it
-    expects is checked, and all is changed, or nothing is. Its time grows with what it
+    Connects with the first call, and again after an outage. A commit is one script in the server:
+    what it expects is checked, and all is changed, or nothing is. Its time grows with what it
     changes and expects, and other clients of the server wait for it: some milliseconds for a
     thousand changes.
 
-    An answer that was lost is asked for again, under the same number, so that a commit is made once. If the
-    server stays away, the commit ends with a transient `StateError` that says that its outcome is
-    not known: the same commit made again, next, returns the true outcome, and is not made
-    twice; where the store is read instead, the lost commit can no longer arrive late.
+    An answer that was lost is asked for again, under the same number, so that a commit is made
+    once. If the server stays away, the commit ends with a transient `StateError` that says that its
+    outcome is not known: the same commit made again, next, returns the true outcome, and is not
+    made twice; where the store is read instead, the lost commit can no longer arrive late.
 
     Safe between threads, one call at a time; a process that was forked has a store of its own.
     """
@@ -182,9 +182,7 @@ class RedisStateStore:
             raise StateError(f"a fence is from 0 to {GREATEST_FENCE}, not {fence}")
         for key in (*expected, *(change.key for change in changes)):
             if len(key) > LARGEST_KEY_BYTES:
-                raise StateError(
-                    f"a key has {len(key)} bytes, and {LARGEST_KEY_BYTES} are allowed"
-                )
+                raise StateError(f"a key has {len(key)} bytes, and {LARGEST_KEY_BYTES} are allowed")
         arguments = [
             b"" if fence is None else b"%d" % fence,
             b"%d" % len(expected),

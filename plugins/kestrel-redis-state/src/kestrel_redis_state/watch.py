@@ -104,7 +104,7 @@ class RedisStateWatch:
         """
         for commit in commits:
             match commit:
-                case [bytes(identity), list(parts)] if (number := _COMMIT.fullmatch(identity)):
+                case [bytes(identity), list(parts)] if number := _COMMIT.fullmatch(identity):
                     pass
                 case _:
                     return False
