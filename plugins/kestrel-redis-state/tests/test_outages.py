@@ -141,6 +141,44 @@ def test_a_lost_answer_is_asked_for_again(
     assert store.get_many([b"a"])[b"a"].version == again
 
 
+def test_a_first_commit_that_never_arrived_is_made(
+    clean_server: RedisServer, proxy_of: ProxyOf, open_store: OpenStore
+) -> None:
+    proxy = proxy_of(clean_server)
+    store = open_store(proxy.url, command_timeout=0.2)
+    assert not store.get_many([b"a"])
+
+    def lose_one(data: bytes) -> bytes:
+        proxy.request = lambda later: later
+        return b""
+
+    proxy.request = lose_one
+    store.commit([Change(b"a", b"1")], {b"a": None})
+    assert commits(clean_server) == 1
+
+
+def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(
+    own_server: OwnServer, proxy_of: ProxyOf, open_store: OpenStore
+) -> None:
+    server = own_server()
+    proxy = proxy_of(server)
+    store = open_store(proxy.url)
+    version = store.commit([Change(b"a", b"1")])[b"a"]
+    with server.client() as client:
+
+        def fill_memory(data: bytes) -> bytes:
+            proxy.answer = lambda later: later
+            client.config_set("maxmemory", "1mb")
+            return b""
+
+        proxy.answer = fill_memory
+        with pytest.raises(StateError, match=r"memory is full.* is not known"):
+            store.commit([Change(b"a", b"2")], {b"a": version})
+        client.config_set("maxmemory", "0")
+    store.commit([Change(b"a", b"2")], {b"a": version})
+    assert commits(server) == 2
+
+
 def test_the_outcome_of_a_commit_is_learnt_by_making_it_again(
     clean_server: RedisServer, proxy_of: ProxyOf, open_store: OpenStore
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class RedisConnection:
     """Sends one command at a time, and reads its answer within a time and a size.
 
     It never sends a command twice: who does, must know what the first one has done. For one
-    thread at a time.
+    thread at a time; a process that was forked has a connection of its own.
     """
 
     def __init__(self, config: RedisStateConfig) -> None:
@@ -43,6 +44,7 @@ class RedisConnection:
         self._timeout = config.command_timeout
         self._parser: BoundedParser
         self._connection: _Client | None = None
+        self._process = os.getpid()
         self.place = f"{config.address}, namespace `{config.namespace}`"
 
     def command(self, *arguments: bytes | str | int, waits: float = 0.0) -> object:
@@ -94,6 +96,8 @@ class RedisConnection:
             connection.disconnect()
 
     def _connected(self) -> _Client:
+        if self._process != os.getpid():
+            self._process, self._connection = os.getpid(), None  # it is the parent's
         if self._connection is not None and self._parser.can_read():
             self.close()  # what came unasked would be taken for the next answer
         if self._connection is not None:

@@ -134,6 +134,7 @@ class RedisStateStore:
         self._connection = RedisConnection(self._config)
         self._writer = secrets.token_hex(16).encode("ascii")
         self._number = 0
+        self._is_recorded = False  # the server knows a commit of this writer
         self._unsettled: _Unsettled | None = None
 
     # --- reading -----------------------------------------------------------------
@@ -207,41 +208,38 @@ class RedisStateStore:
         return arguments
 
     def _committed(self, arguments: list[bytes]) -> int:
-        digest = _digest(arguments)
+        asked = _Unsettled(self._number + 1, _digest(arguments))
         before, self._unsettled = self._unsettled, None
-        if before is not None and before.digest == digest:
-            number, sent = before.number, True
-        else:
-            self._number += 1
-            number, sent = self._number, False
+        again = before is not None and before.digest == asked.digest
+        if before is not None and again:
+            asked = before
+        self._number = asked.number
         try:
-            answer = self._sent_once_or_twice(number, arguments, sent=sent)
+            answer = self._sent(asked.number, arguments, again=again)
         except StateError as error:
-            if sent or (isinstance(error, ServerAway) and error.was_sent):
-                self._unsettled = _Unsettled(number, digest)
-            raise
-        return self._outcome(answer)
-
-    def _sent_once_or_twice(
-        self, number: int, arguments: list[bytes], *, sent: bool
-    ) -> list[bytes | None]:
-        try:
-            return self._sent(number, arguments, again=sent)
-        except ServerAway as error:
-            if not error.was_sent:
-                if sent:
-                    raise _unknown(error) from error
+            was_sent = isinstance(error, ServerAway) and error.was_sent
+            if not (again or was_sent):
                 raise
-        try:
-            return self._sent(number, arguments, again=True)
-        except ServerAway as error:
-            raise _unknown(error) from error
+            self._unsettled = asked
+            if not was_sent:
+                raise _unknown(error) from error
+            try:
+                answer = self._sent(asked.number, arguments, again=True)
+            except StateError as second:
+                raise _unknown(second) from second
+            self._unsettled = None
+        return self._outcome(answer)
 
     def _sent(self, number: int, arguments: list[bytes], *, again: bool) -> list[bytes | None]:
         return self._session.run(
             self._connection,
             "commit",
-            [self._writer, b"%d" % number, b"1" if again else b"0", *arguments],
+            [
+                self._writer,
+                b"%d" % number,
+                b"1" if again and self._is_recorded else b"0",
+                *arguments,
+            ],
         )
 
     def _outcome(self, answer: list[bytes | None]) -> int:
@@ -261,6 +259,7 @@ class RedisStateStore:
                 raise StateError(f"{self._place}: somebody else writes under this store's name")
         version = whole(fields(answer, 1)[0])
         self._session.saw(version)
+        self._is_recorded = True
         return version
 
 
@@ -272,9 +271,9 @@ def _digest(arguments: Sequence[bytes]) -> bytes:
     return digest.digest()
 
 
-def _unknown(error: ServerAway) -> ServerAway:
-    return ServerAway(
+def _unknown(error: StateError) -> StateError:
+    return StateError(
         f"{error.problem}; whether the commit was made is not known: make the same one again to "
         "learn it, or read",
-        was_sent=True,
+        transient=error.transient,
     )
