@@ -223,7 +223,7 @@ def test_a_commit_that_was_given_up_cannot_arrive_late(
     store = open_store(proxy.url, command_timeout=0.2, connect_timeout=0.2)
     store.commit([Change(b"a", b"1")])
     held: list[bytes] = []
-    proxy.request = held.append  # type: ignore[assignment]
+    proxy.request = held.append
     with pytest.raises(StateError, match="is not known"):
         store.commit([Change(b"a", b"late")])
     proxy.request = lambda data: data
@@ -306,7 +306,7 @@ def test_memory_that_fills_up_leaves_whole_commits(
     server = own_server()
     store = open_store(server.url)
     with server.client() as client:
-        used = int(client.info("memory")["used_memory"])  # type: ignore[index]
+        used = int(client.info("memory")["used_memory"])
         client.config_set("maxmemory", str(used + 2_000_000))
     made = 0
     with pytest.raises(StateError, match="its memory is full"):
