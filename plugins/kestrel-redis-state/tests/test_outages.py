@@ -494,3 +494,33 @@ def test_two_engines_that_begin_at_once_begin_one_store(
         thread.join()
     assert not failures
     assert len(list(stores[0].scan(b""))) == len(stores)
+
+
+def test_what_was_acknowledged_outlives_a_killed_server(
+    own_server: OwnServer, open_store: OpenStore
+) -> None:
+    server = own_server()
+    store = open_store(server.url)
+    acknowledged = 0
+    under_way = threading.Event()
+
+    def write() -> None:
+        nonlocal acknowledged
+        with pytest.raises(StateError):
+            while True:
+                value = b"%d" % (acknowledged + 1)
+                store.commit([Change(b"left", value), Change(value, b""), Change(b"right", value)])
+                acknowledged += 1
+                if acknowledged == 20:
+                    under_way.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert under_way.wait(10)
+    server.kill()
+    writer.join()
+    server.start()
+    found = {key: entry.value for key, entry in open_store(server.url).scan(b"")}
+    assert found[b"left"] == found[b"right"]
+    assert int(found[b"left"]) in (acknowledged, acknowledged + 1)
+    assert len(found) == 2 + int(found[b"left"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -208,3 +209,27 @@ def test_a_damaged_fence_is_refused(clean_server: RedisServer, open_store: OpenS
         stored = client.hget("kestrel:{test}:values", "a")
     assert isinstance(stored, bytes)
     assert stored.endswith(b":1")
+
+
+def test_a_forked_process_does_not_use_its_parents_connection(
+    clean_server: RedisServer, open_store: OpenStore
+) -> None:
+    store = open_store(clean_server.url)
+    lease = acquire(store, "host", 30)
+    watch = store.watch(b"")
+    watch.next(2)
+    with clean_server.client() as client:
+        before = int(client.info("stats")["total_connections_received"])
+        child = os.fork()
+        if child == 0:
+            try:
+                lease.renew()
+                watch.next(0.01)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        lease.renew()
+        watch.next(0.01)
+        assert int(client.info("stats")["total_connections_received"]) == before + 2
+    watch.close()
