@@ -97,12 +97,15 @@ def test_a_store_that_went_back_in_time_is_refused(
     store.commit([Change(b"a", b"1")])
     with clean_server.client() as client:
         saved = {part: client.dump(f"kestrel:{{test}}:{part}") for part in PARTS}
-        store.commit([Change(b"a", b"2")])
+        lost = store.commit([Change(b"a", b"2")])[b"a"]
         for part, content in saved.items():
             client.restore(f"kestrel:{{test}}:{part}", 0, content, replace=True)
     for error in refusals_of(store):
         assert "gone back to an older state" in str(error)
-    assert open_store(clean_server.url).get_many([b"a"])[b"a"].value == b"1"
+    later = open_store(clean_server.url)
+    assert later.get_many([b"a"])[b"a"].value == b"1"
+    # The version that was lost is not given to anything else.
+    assert later.commit([Change(b"a", b"3")])[b"a"] > lost
 
 
 def test_a_paused_server_is_a_timeout_and_the_commit_is_made_once(
@@ -434,6 +437,8 @@ def test_evicted_keys_are_noticed(
             assert said in str(error)
     if part == "control":  # nor does it become an empty store for others
         assert "evicted" in str(refusals_of(open_store(clean_server.url))[0])
+        with clean_server.client() as client:
+            assert not client.exists(CONTROL)
 
 
 @pytest.mark.parametrize(
