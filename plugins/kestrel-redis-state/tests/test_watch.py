@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-from redis_servers import PATIENCE_SECONDS, Proxy, RedisServer
+from redis_servers import PATIENCE_SECONDS, Proxy, RedisServer, wait_until
 
 from kestrel_framework.errors import StateError
 from kestrel_framework.interfaces import Change, KeyChanged, Resynchronize, StateChange, StateWatch
@@ -153,3 +153,21 @@ def test_values_are_those_of_now(clean_server: RedisServer, open_store: OpenStor
     assert values[b"a"] is not None
     assert (values[b"a"].value, values[b"a"].version) == (b"2", last[b"a"])
     watch.close()
+
+
+def test_a_closed_watch_lets_its_connection_go(
+    clean_server: RedisServer, open_store: OpenStore
+) -> None:
+    store = open_store(clean_server.url)
+    store.commit([])
+    with clean_server.client() as client:
+
+        def clients() -> int:
+            return int(client.info("clients")["connected_clients"])
+
+        before = clients()
+        watch = store.watch(b"")
+        something(watch)
+        assert clients() == before + 1
+        watch.close()
+        wait_until(lambda: clients() == before)

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from threading import Event
+from threading import Event, Lock
 from typing import Final
 
 from kestrel_framework.errors import StateError
@@ -36,14 +36,34 @@ class RedisStateWatch:
         self._prefix = prefix
         self._connection = RedisConnection(session.config)
         self._closed = Event()
+        self._using = Lock()
         self._seen: int | None = None  # the last commit; None before a resynchronization
         self._waiting: dict[bytes, None] = {}
 
     def next(self, timeout: float) -> Sequence[StateChange]:
+        try:
+            with self._using:
+                return self._next(timeout)
+        finally:
+            if self._closed.is_set():
+                self._disconnect()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Let the connection go, unless a `next` uses it, which does it at its end."""
+        if self._using.acquire(blocking=False):
+            try:
+                self._connection.close()
+            finally:
+                self._using.release()
+
+    def _next(self, timeout: float) -> Sequence[StateChange]:
         deadline = time.monotonic() + timeout
         while True:
             if self._closed.is_set():
-                self._connection.close()
                 raise StateError("the watch is closed")
             rest = deadline - time.monotonic()
             try:
@@ -56,9 +76,6 @@ class RedisStateWatch:
                 self._closed.wait(max(0.0, min(_RECONNECT_SECONDS, rest)))
             if changes or (rest <= 0 and not self._closed.is_set()):
                 return changes
-
-    def close(self) -> None:
-        self._closed.set()
 
     def _changes(self, timeout: float) -> Sequence[StateChange]:
         """Return changes, or nothing after some time that is at most `timeout`."""
