@@ -19,7 +19,14 @@ import attrs
 import click
 
 import kestrel_framework
-from kestrel_framework import config, errors, hookspecs, interfaces, rule_encoding
+from kestrel_framework import (
+    _state_interfaces,
+    config,
+    errors,
+    hookspecs,
+    interfaces,
+    rule_encoding,
+)
 from kestrel_framework._builtin import plugin as builtin
 from kestrel_framework.cli import kestrel
 from kestrel_framework.event import EventSettings, TimeSettings
@@ -161,7 +168,8 @@ def _interface_classes() -> list[tuple[str, type]]:
     return [
         (name, value)
         for name, value in vars(interfaces).items()
-        if inspect.isclass(value) and value.__module__ == interfaces.__name__
+        if inspect.isclass(value)
+        and value.__module__ in (interfaces.__name__, _state_interfaces.__name__)
     ]
 
 

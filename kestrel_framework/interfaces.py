@@ -12,11 +12,20 @@ plugin and counted, and neither stops the engine except where a docstring says s
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
+
+from kestrel_framework._state_interfaces import Change as Change
+from kestrel_framework._state_interfaces import KeyChanged as KeyChanged
+from kestrel_framework._state_interfaces import Resynchronize as Resynchronize
+from kestrel_framework._state_interfaces import StateChange as StateChange
+from kestrel_framework._state_interfaces import StateStore as StateStore
+from kestrel_framework._state_interfaces import StateWatch as StateWatch
+from kestrel_framework._state_interfaces import SupportsWatch as SupportsWatch
+from kestrel_framework._state_interfaces import Versioned as Versioned
 
 if TYPE_CHECKING:
     # What an interface only names is not imported with it, so that a plugin is told quickly
@@ -340,62 +349,6 @@ class ActionExecutor(Protocol):
 
     def execute(self, request: ActionRequest) -> ActionOutcome:
         """Do what is asked, once for each request id, and say honestly what came of it."""
-
-
-# --- state --------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Versioned:
-    """A stored value and its version, which grows with every change of the key."""
-
-    value: bytes
-    version: int
-
-
-@attrs.frozen
-class Change:
-    """One key to write, or to delete where `value` is None."""
-
-    key: bytes
-    value: bytes | None
-
-
-@runtime_checkable
-class StateStore(Protocol):
-    """Keys and values that outlive an engine, changed in atomic commits.
-
-    Called from the detector's thread. A commit costs what it changes, not what
-    is stored.
-    """
-
-    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
-        """Return the values of those keys that exist."""
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Versioned]]:
-        """Yield every key that begins with `prefix`, in the order of the keys."""
-
-    def commit(
-        self,
-        changes: Sequence[Change],
-        expected: Mapping[bytes, int | None] | None = None,
-        fence: int | None = None,
-    ) -> Mapping[bytes, int]:
-        """Apply all changes, or none, and return the new versions of the written keys.
-
-        Args:
-            changes: At most one for each key.
-            expected: Versions that keys must still have; None says that the key
-                must not exist.
-            fence: The caller's number as owner: smaller than the greatest seen is refused.
-
-        Raises:
-            StateConflict: a version was not the expected one, or the fence is too old.
-            StateError: the store cannot be written; nothing was changed.
-        """
-
-    def close(self) -> None:
-        """Release everything. A second call does nothing."""
 
 
 # --- patterns ------------------------------------------------------------------

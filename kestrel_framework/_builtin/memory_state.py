@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 
+from kestrel_framework._builtin.memory_watch import MemoryStateWatch
 from kestrel_framework.errors import StateConflict, StateError
 from kestrel_framework.interfaces import Change, Versioned
 
@@ -21,6 +23,8 @@ class MemoryStateStore:
         self._commits = 0
         self._fence: int | None = None
         self._closed = False
+        self._watches: tuple[MemoryStateWatch, ...] = ()
+        self._watching = Lock()
 
     def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
         self._check_open()
@@ -57,11 +61,31 @@ class MemoryStateStore:
             else:
                 self._entries[change.key] = Versioned(bytes(change.value), self._commits)
                 written[change.key] = self._commits
+        if self._watches and changes:
+            self._tell({change.key: self._entries.get(change.key) for change in changes})
         return written
+
+    def watch(self, prefix: bytes) -> MemoryStateWatch:
+        self._check_open()
+        watch = MemoryStateWatch(bytes(prefix))
+        with self._watching:
+            self._watches = (*self._watches, watch)
+        return watch
 
     def close(self) -> None:
         self._closed = True
         self._entries.clear()
+        with self._watching:
+            watches, self._watches = self._watches, ()
+        for watch in watches:
+            watch.close()
+
+    def _tell(self, changes: Mapping[bytes, Versioned | None]) -> None:
+        for watch in self._watches:
+            watch.tell(changes)
+        if any(watch.is_closed for watch in self._watches):
+            with self._watching:
+                self._watches = tuple(each for each in self._watches if not each.is_closed)
 
     def _version(self, key: bytes) -> int | None:
         entry = self._entries.get(key)

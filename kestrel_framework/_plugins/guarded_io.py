@@ -31,10 +31,15 @@ from kestrel_framework.interfaces import (
     ActionExecutor,
     Change,
     EventSource,
+    KeyChanged,
     OutputHandler,
+    Resynchronize,
+    StateChange,
     StateStore,
+    StateWatch,
     SupportsLiveness,
     SupportsProgress,
+    SupportsWatch,
     Versioned,
 )
 
@@ -195,6 +200,44 @@ class GuardedStateStore:
         return result.value
 
 
+class GuardedWatchableStore(GuardedStateStore):
+    """A `StateStore` that tells what is committed to it, behind its boundary."""
+
+    def __init__(self, store: StateStore, watched: SupportsWatch, boundary: FaultBoundary) -> None:
+        super().__init__(store, boundary)
+        self._watched = watched
+
+    def watch(self, prefix: bytes) -> StateWatch:
+        made = self._call("watch", lambda: _checked_watch(self._watched.watch(prefix)))
+        return GuardedStateWatch(made, self._boundary)
+
+
+class GuardedStateWatch:
+    """A `StateWatch` behind the boundary of its store; raises `StateError` alone."""
+
+    def __init__(self, watch: StateWatch, boundary: FaultBoundary) -> None:
+        self._watch = watch
+        self._boundary = boundary
+
+    def next(self, timeout: float) -> Sequence[StateChange]:
+        result = self._boundary.call(
+            "next", lambda: _checked_changes(self._watch.next(timeout)), _STOP
+        )
+        if isinstance(result, Failed):
+            raise _as(StateError, result.error)
+        return result.value
+
+    def close(self) -> None:
+        self._boundary.call("close", self._watch.close, _CONTINUE, in_any_case=True)
+
+
+def guarded_state_store(store: StateStore, boundary: FaultBoundary) -> StateStore:
+    """Return a store behind its boundary, which supports watching if the store does."""
+    if isinstance(store, SupportsWatch):
+        return GuardedWatchableStore(store, store, boundary)
+    return GuardedStateStore(store, boundary)
+
+
 ErrorT = TypeVar("ErrorT", InputError, OutputError, StateError)
 
 
@@ -216,6 +259,21 @@ def _checked(kind: type[T], value: object) -> T:
 def _checked_mapping(value: Mapping[KeyT, T]) -> Mapping[KeyT, T]:
     if not isinstance(value, Mapping):
         raise TypeError(f"it returned a {type(value).__name__}, not a mapping")
+    return value
+
+
+def _checked_watch(value: object) -> StateWatch:
+    if not isinstance(value, StateWatch):
+        raise TypeError(f"it returned a {type(value).__name__}, not a StateWatch")
+    return value
+
+
+def _checked_changes(value: Sequence[StateChange]) -> Sequence[StateChange]:
+    if not isinstance(value, Sequence):
+        raise TypeError(f"it returned a {type(value).__name__}, not a sequence")
+    for change in value:
+        if not isinstance(change, KeyChanged | Resynchronize):
+            raise TypeError(f"it returned a {type(change).__name__} among the changes")
     return value
 
 

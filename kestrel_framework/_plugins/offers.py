@@ -18,7 +18,7 @@ from kestrel_framework._plugins.guarded_io import (
     GuardedAction,
     GuardedOutput,
     GuardedSource,
-    GuardedStateStore,
+    guarded_state_store,
 )
 from kestrel_framework._plugins.guarded_patterns import GuardedPatternEngine
 from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
@@ -99,7 +99,7 @@ STATE_STORES: Final = Interface[StateStore](
     "state store",
     "state_stores",
     StateStore,  # type: ignore[type-abstract]
-    GuardedStateStore,
+    guarded_state_store,
 )
 PATTERN_ENGINES: Final = Interface[PatternEngine](
     "kestrel_pattern_engines",

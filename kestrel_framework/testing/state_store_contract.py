@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
 import pytest
 
 from kestrel_framework.errors import StateConflict, StateError
-from kestrel_framework.interfaces import Change, StateStore
+from kestrel_framework.interfaces import (
+    Change,
+    KeyChanged,
+    Resynchronize,
+    StateChange,
+    StateStore,
+    StateWatch,
+    SupportsWatch,
+)
 from kestrel_framework.testing.contract import Contract, if_supported
 
 _KEYS: Final = (b"", b"a", b"a\x00", b"a\xff", b"ab", b"b", b"b/1", b"b/2", b"\x00", b"\xff\xff")
 _RANDOM_COMMITS: Final = 200
+_PATIENCE_SECONDS: Final = 10.0
+_END: Final = b"a/end"
 
 
 class StateStoreContract(Contract, contract=True):
@@ -22,9 +34,11 @@ class StateStoreContract(Contract, contract=True):
     Attributes:
         is_durable: What is committed is there in another object on the same data; needs
             the fixture `reopened`.
+        supports_watch: It tells what is committed to it.
     """
 
     is_durable: ClassVar[bool] = False
+    supports_watch: ClassVar[bool] = False
 
     @pytest.fixture
     def store(self) -> StateStore:
@@ -209,3 +223,129 @@ class StateStoreContract(Contract, contract=True):
             again.commit([Change(b"a", b"2")], fence=6)
         assert again.commit([Change(b"b", b"3")])[b"b"] > last[b"b"]
         again.close()
+
+    @if_supported("supports_watch")
+    def test_a_watch_begins_with_a_resynchronization(self, store: StateStore) -> None:
+        """A reader reads first; what is committed after that is told."""
+        store.commit([Change(b"a/before", b"1")])
+        watch = _watch(store, b"a/")
+        assert _first(watch) == [Resynchronize()]
+        versions = store.commit([Change(b"a/after", b"1")])
+        changes = _until(watch, b"a/after")
+        assert [change.key for change in changes] == [b"a/after"]
+        assert changes[0].entry is not None
+        assert (changes[0].entry.value, changes[0].entry.version) == (b"1", versions[b"a/after"])
+        watch.close()
+
+    @if_supported("supports_watch")
+    def test_a_watch_tells_writes_and_deletions_in_order(self, store: StateStore) -> None:
+        """Each change of a key with the prefix is told, and no other."""
+        store.commit([Change(b"a/1", b"old")])
+        watch = _watch(store, b"a/")
+        _first(watch)
+        store.commit([Change(b"a/1", None), Change(b"b/1", b"other")])
+        store.commit([Change(b"a/\x00\xff", b"2"), Change(b"a", b"not of the prefix")])
+        store.commit([Change(_END, b"")])
+        found = {change.key: change.entry and change.entry.value for change in _until(watch)}
+        assert found == {b"a/1": None, b"a/\x00\xff": b"2", _END: b""}
+        assert list(found) == [b"a/1", b"a/\x00\xff", _END]
+        watch.close()
+
+    @if_supported("supports_watch")
+    def test_a_watch_tells_nothing_of_refused_commits(self, store: StateStore) -> None:
+        """What was not committed did not happen; a quiet watch returns nothing, in time."""
+        watch = _watch(store, b"")
+        _first(watch)
+        with pytest.raises(StateConflict):
+            store.commit([Change(b"a/refused", b"1")], {b"a/refused": 1})
+        assert not watch.next(0)
+        assert not watch.next(0.01)
+        store.commit([Change(_END, b"")])
+        assert [change.key for change in _until(watch)] == [_END]
+        watch.close()
+
+    @if_supported("supports_watch")
+    def test_watches_do_not_know_each_other(self, store: StateStore) -> None:
+        """Each tells its own prefix; closing one leaves the other."""
+        first, second = _watch(store, b"a/"), _watch(store, b"")
+        _first(first)
+        _first(second)
+        store.commit([Change(b"b", b"1"), Change(_END, b"1")])
+        assert [change.key for change in _until(first)] == [_END]
+        first.close()
+        store.commit([Change(_END, b"2")])
+        seen = [*_until(second)]
+        while seen[-1].entry is None or seen[-1].entry.value != b"2":
+            seen += _until(second)
+        assert b"b" in {change.key for change in seen}
+        second.close()
+
+    @if_supported("supports_watch")
+    def test_a_slow_reader_is_told_to_read_again(self, store: StateStore) -> None:
+        """What waits is bounded; nothing of it is lost without a word."""
+        watch = _watch(store, b"")
+        _first(watch)
+        keys = {b"slow/%05d" % number for number in range(10_000)}
+        for _ in range(2):
+            for start in range(0, 10_000, 100):
+                block = sorted(keys)[start : start + 100]
+                store.commit([Change(key, b"") for key in block])
+        store.commit([Change(_END, b"")])
+        changes: list[StateChange] = []
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not any(change == Resynchronize() or _is_end(change) for change in changes):
+            assert time.monotonic() < deadline, "neither the last change nor a resynchronization"
+            changes += watch.next(0.1)
+        told = {change.key for change in changes if isinstance(change, KeyChanged)}
+        assert Resynchronize() in changes or told == keys | {_END}
+        store.commit([Change(b"later", b"")])
+        assert b"later" in {change.key for change in _until(watch, b"later")}
+        watch.close()
+
+    @if_supported("supports_watch")
+    def test_a_closed_watch_says_so(self, store: StateStore) -> None:
+        """A second close does nothing; a `next` that waits ends."""
+        watch = _watch(store, b"")
+        _first(watch)
+        closer = threading.Timer(0.05, watch.close)
+        closer.start()
+        with pytest.raises(StateError):
+            watch.next(_PATIENCE_SECONDS)
+        closer.join()
+        watch.close()
+        with pytest.raises(StateError):
+            watch.next(0)
+
+
+def _watch(store: StateStore, prefix: bytes) -> StateWatch:
+    assert isinstance(store, SupportsWatch), "it has no `watch`"
+    watch = store.watch(prefix)
+    assert isinstance(watch, StateWatch)
+    return watch
+
+
+def _first(watch: StateWatch) -> list[StateChange]:
+    """Return what comes first, which the watch may need some time for."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        changes = list(watch.next(0.5))
+        if changes:
+            return changes
+    raise AssertionError("a watch begins with a resynchronization")
+
+
+def _until(watch: StateWatch, last: bytes = _END) -> list[KeyChanged]:
+    """Return the changes up to that of the key `last`; there may be no resynchronization."""
+    found: list[KeyChanged] = []
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for change in watch.next(0.5):
+            assert isinstance(change, KeyChanged), "there was no gap"
+            found.append(change)
+        if any(change.key == last for change in found):
+            return found
+    raise AssertionError(f"the change of {last!r} is not told")
+
+
+def _is_end(change: StateChange) -> bool:
+    return isinstance(change, KeyChanged) and change.key == _END
