@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from redis_servers import RedisServer
 
-from kestrel_framework.config import Configuration, EngineConfig, SectionConfig, StateConfig
+from kestrel_framework.config import (
+    Configuration,
+    EngineConfig,
+    SectionConfig,
+    SourceConfig,
+    StateConfig,
+)
 from kestrel_framework.engine import Engine, EngineReport, ExitStatus
 from kestrel_framework.hookspecs import OutputHandlerOffers, hookimpl
 from kestrel_framework.interfaces import NoConfiguration, Offer
@@ -52,7 +58,7 @@ def append(path: Path, seconds: int) -> None:
 def run(server: RedisServer, events: Path, recorder: Recorder) -> EngineReport:
     options = {"url": server.url, "namespace": "engine", "command_timeout": 2.0}
     configuration = Configuration(
-        sources={"file": SectionConfig("jsonl", {"path": str(events)})},
+        sources={"file": SourceConfig("jsonl", {"path": str(events)})},
         outputs={"recorder": SectionConfig("recorder")},
         state=StateConfig(type="redis", options=options),
         engine=EngineConfig(read_timeout=0.05),
