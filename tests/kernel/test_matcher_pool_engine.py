@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -226,14 +227,16 @@ def test_workers_that_die_cost_nothing_but_time() -> None:
     random = Random(1)
 
     def kill() -> None:
-        while not over.wait(random.uniform(0.01, 0.1)):
-            for pid in pool.pids[:1]:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+        for pid in pool.pids[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    def kill_now_and_then() -> None:
+        while not over.wait(random.uniform(0.01, 0.1)):
+            kill()
+
+    kill()  # one at least, however quick the engine is
+    killer = threading.Thread(target=kill_now_and_then)
     killer.start()
     try:
         report = engine.run()
