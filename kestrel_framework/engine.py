@@ -18,6 +18,7 @@ import attrs
 
 from kestrel_framework._assembly import Assembler, Assembly
 from kestrel_framework._batch_feed import BatchFeed
+from kestrel_framework._checkpoints import Checkpoints
 from kestrel_framework._pipeline.action_runner import ActionRunner
 from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
 from kestrel_framework._pipeline.bounded_queue import QueueClosedError
@@ -34,14 +35,12 @@ from kestrel_framework._source_times import SourceTimes
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import KestrelError, OutputError, StateError
-from kestrel_framework.interfaces import Change, SupportsLiveness, SupportsProgress
+from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
 from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
 
 _CHECKPOINT_SECONDS: Final = 5.0
-_SNAPSHOT_KEY: Final = b"engine/detector"
-_POSITION_KEY: Final = b"engine/position/"
 _WORKERS_SHARE: Final = 4
 """Which part of the time for closing a worker may take for what it has."""
 
@@ -79,6 +78,7 @@ class Engine:
         ]
         self._actions = ActionRunner(assembly.actions, kernel_logger())
         self._dispatcher = AlertDispatcher([*self._writers, self._actions])
+        self._checkpoints = None if assembly.store is None else Checkpoints(assembly.store)
         self._positions: dict[str, str] = {}
         self._unacknowledged: dict[str, str] = {}
         self._live = {
@@ -263,19 +263,13 @@ class Engine:
         return True
 
     def _restore(self) -> None:
-        store = self._assembly.store
-        if store is None:
+        if self._checkpoints is None:
             return
-        names = list(self._assembly.sources)
-        keys = [_SNAPSHOT_KEY, *(_position_key(name) for name in names)]
-        stored = store.get_many(keys)
-        if _SNAPSHOT_KEY in stored:
-            self._detector.restore(stored[_SNAPSHOT_KEY].value)
+        checkpoint = self._checkpoints.load(self._assembly.sources)
+        if checkpoint.snapshot is not None:
+            self._detector.restore(checkpoint.snapshot)
             self._carry_out(self._times.end_unknown)
-        for name in names:
-            position = stored.get(_position_key(name))
-            if position is not None:
-                self._positions[name] = position.value.decode()
+        self._positions.update(checkpoint.positions)
 
     # --- running --------------------------------------------------------------------
 
@@ -403,14 +397,8 @@ class Engine:
         self._unacknowledged.clear()
 
     def _commit(self) -> None:
-        store = self._assembly.store
-        if store is not None:
-            changes = [Change(_SNAPSHOT_KEY, self._detector.snapshot())]
-            changes += [
-                Change(_position_key(name), position.encode())
-                for name, position in self._unacknowledged.items()
-            ]
-            store.commit(changes)
+        if self._checkpoints is not None:
+            self._checkpoints.save(self._detector.snapshot(), self._unacknowledged)
 
     # --- stopping -------------------------------------------------------------------
 
@@ -472,10 +460,6 @@ class Engine:
                 return
             if done.set_running_or_notify_cancel():
                 done.set_exception(KestrelError("the engine has ended"))
-
-
-def _position_key(source: str) -> bytes:
-    return _POSITION_KEY + source.encode()
 
 
 def _place(error: KestrelError) -> str:
