@@ -26,6 +26,7 @@ from benchmarks.programs import program_run, start_up_seconds
 from benchmarks.report import PLOT_NAME, page, plot_lines
 from benchmarks.results import PartialMemory, Results
 from benchmarks.sequences import Memory, Speed
+from benchmarks.state import STORES, Kept, is_available
 from benchmarks.streams import corpus, streams
 from benchmarks.targets import ALL_RULES, FEW_RULES, MANY_RULES
 
@@ -46,6 +47,7 @@ class Size:
         singles: Events that come alone.
         sequence_events: Events of the stream for sequences.
         partial_events: Events that begin sequences.
+        kept_matches: Partial matches that are kept in a store.
         compared_events: Events for the comparison with others.
     """
 
@@ -56,6 +58,7 @@ class Size:
     singles: int
     sequence_events: int
     partial_events: int
+    kept_matches: int
     compared_events: int
 
 
@@ -67,6 +70,7 @@ FULL: Final = Size(
     singles=10_000,
     sequence_events=200_000,
     partial_events=20_000,
+    kept_matches=900_000,
     compared_events=2000,
 )
 QUICK: Final = Size(
@@ -77,6 +81,7 @@ QUICK: Final = Size(
     singles=2000,
     sequence_events=20_000,
     partial_events=5000,
+    kept_matches=20_000,
     compared_events=100,
 )
 
@@ -107,6 +112,9 @@ class Run:
             except PeerMissingError as error:
                 left_out.append(f"the comparison with others: {error}")
         speed, memory = self._sequences()
+        left_out += [
+            f"state in {store}: not installed" for store in STORES if not is_available(store)
+        ]
         return Results(
             machine=machine(),
             load_before=load_before,
@@ -120,6 +128,7 @@ class Run:
             start_up=start_up_seconds(),
             speed=speed,
             memory=memory,
+            kept={store: self._kept(store) for store in STORES if is_available(store)},
             comparison=comparison,
             left_out=left_out,
         )
@@ -182,6 +191,15 @@ class Run:
                 held.append(measured_by("sequences", arguments, Memory, environment=environment))
             memory.append(PartialMemory(*held))
         return speed, memory
+
+    def _kept(self, store: str) -> list[Kept]:
+        kept = []
+        for number in range(self._size.processes):
+            note(f"state in {store}, process {number + 1} of {self._size.processes}")
+            arguments = ["--store", store, "--matches", str(self._size.kept_matches)]
+            environment = self._environment(number)
+            kept.append(measured_by("state", arguments, Kept, environment=environment))
+        return kept
 
     def _environment(self, number: int) -> dict[str, str]:
         return {"PYTHONHASHSEED": str(number), "XDG_CACHE_HOME": self._cache}

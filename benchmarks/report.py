@@ -86,6 +86,7 @@ def page(results: Results) -> str:
         *_comparison(results),
         "## Loading and memory\n\n" + _lines(_loading(results)),
         "## Sequences\n\n" + _lines(_sequences(results)),
+        "## State\n\n" + _lines(_state(results)),
         *([_left_out(results)] if results.left_out else []),
         _method(results),
     ]
@@ -367,6 +368,29 @@ def _sequences(results: Results) -> Iterator[str]:
             f"A live partial match holds {each.text(',.0f')} bytes; with half of the event that it "
             f"keeps, {shared.text(',.0f')}."
         )
+
+
+def _state(results: Results) -> Iterator[str]:
+    rows = []
+    for store, kept in results.kept.items():
+        seconds = [
+            spread([getattr(one, what) for one in kept]).text(".2f")
+            for what in ("snapshot", "first", "next", "load", "restore")
+        ]
+        rows.append([store, f"{kept[0].live:,}", f"{kept[0].bytes / 1e6:,.0f}", *seconds])
+    yield from _table(
+        [
+            *("store", "live partial matches", "MB of state", "snapshot, s"),
+            *("first checkpoint, s", "next, s", "reading it, s", "going on from it, s"),
+        ],
+        rows,
+    )
+    yield ""
+    yield (
+        "By the clock on the wall. While a snapshot is made, and a checkpoint is written, nothing "
+        "else happens: the longest pause of an engine is about the sum of both, every five "
+        "seconds at most. Both grow with what is remembered."
+    )
 
 
 def _stages(stages: StageTimes, events: int) -> str:

@@ -12,6 +12,7 @@ from benchmarks.loading import Loading
 from benchmarks.matching import Cell
 from benchmarks.programs import ProgramRun
 from benchmarks.sequences import Memory, Speed
+from benchmarks.state import Kept
 
 
 @attrs.frozen
@@ -52,6 +53,7 @@ class Results:
         start_up: Wall seconds of `kestrel --version` and of a run without events.
         speed: Following sequences.
         memory: The memory of partial matches.
+        kept: Keeping state, by the name of the store.
         comparison: Kestrel beside others, or `None`.
         left_out: What could not be measured here, and why.
     """
@@ -68,6 +70,7 @@ class Results:
     start_up: tuple[float, float]
     speed: Sequence[Speed]
     memory: Sequence[PartialMemory]
+    kept: Mapping[str, Sequence[Kept]]
     comparison: Comparison | None
     left_out: Sequence[str]
 

@@ -65,7 +65,7 @@ class Memory:
 def speed(events: int, passes: int) -> Speed:
     """Follow the sequences of the generated stream."""
     batches = batches_of(list(sequence_lines(events)), "sequences")
-    rules = _rules(sequence_rule(number) for number in range(RULES))
+    rules = rules_of(sequence_rule(number) for number in range(RULES))
     detector = Detector(rules)
     outcome = run_passes(detector, batches, passes + 1)
     for batch in batches:
@@ -82,27 +82,32 @@ def speed(events: int, passes: int) -> Speed:
 
 def memory(events: int, rules: int) -> Memory:
     """Begin a sequence of each rule with each event, and return what that holds."""
-    texts = (
-        "sequence by process.entity_id\n"
-        '  [process where process.name == "begins"]\n'
-        f'  [file where file.name == "never-{number}"]\n'
-        for number in range(rules)
-    )
-    detector = Detector(_rules(texts))
-    for batch in batches_of(list(_beginnings(1000, "warm")), "warm"):
+    detector = Detector(beginning_rules(rules))
+    for batch in batches_of(list(beginnings(1000, "warm")), "warm"):
         detector.feed(batch)
     before_live = detector.partial_matches.live
     gc.collect()
     before = resident_bytes()
     for start in range(0, events, 1000):
-        lines = list(_beginnings(min(1000, events - start), f"k{start}-"))
+        lines = list(beginnings(min(1000, events - start), f"k{start}-"))
         for batch in batches_of(lines, f"memory-{start}"):
             detector.feed(batch)
     gc.collect()
     return Memory(detector.partial_matches.live - before_live, resident_bytes() - before)
 
 
-def _beginnings(number: int, key: str) -> Iterator[bytes]:
+def beginning_rules(number: int) -> RuleSet:
+    """Return rules with sequences that one event begins, each for a key of its own."""
+    return rules_of(
+        "sequence by process.entity_id\n"
+        '  [process where process.name == "begins"]\n'
+        f'  [file where file.name == "never-{each}"]\n'
+        for each in range(number)
+    )
+
+
+def beginnings(number: int, key: str) -> Iterator[bytes]:
+    """Yield events that begin sequences of `beginning_rules`."""
     for count in range(number):
         event = {
             "@timestamp": _START,
@@ -112,7 +117,8 @@ def _beginnings(number: int, key: str) -> Iterator[bytes]:
         yield json.dumps(event).encode()
 
 
-def _rules(texts: Iterable[str]) -> RuleSet:
+def rules_of(texts: Iterable[str]) -> RuleSet:
+    """Return the rules with these texts in EQL."""
     compiler, schema = EqlCompiler(), SchemaRegistry.ecs()
     rules: list[Rule] = []
     for number, text in enumerate(texts):

@@ -12,6 +12,7 @@ from benchmarks.matching import PERCENTILES, Cell
 from benchmarks.programs import ProgramRun
 from benchmarks.results import PartialMemory, Results
 from benchmarks.sequences import Memory, Speed
+from benchmarks.state import Kept
 from kestrel_framework._measuring import StageTimes
 
 STAGES = StageTimes(
@@ -86,6 +87,7 @@ def results() -> Results:
             Speed(events=1000, rules=100, passes=[0.005, 0.004], stages=STAGES, alerts=2, live=300)
         ],
         memory=[PartialMemory(Memory(1000, 500_000), Memory(11_000, 2_000_000))],
+        kept={"sqlite": [Kept("sqlite", 900_000, 33_000_000, 1.5, 0.5, 0.25, 0.1, 4.0)]},
         comparison=Comparison(1200, {"a sequence or sample": 500}, [compared]),
         left_out=["real Linux events: not here"],
     )
