@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 import attrs
 
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
-from kestrel_framework._pipeline.event_clock import EventClock
+from kestrel_framework._candidates_in_order import SEARCHED, candidates_in_order
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.flow import (
     Candidate,
     Completion,
-    Ordinal,
     Problem,
-    Row,
     ordinal,
-    ordinal_of,
     targets_of,
 )
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
@@ -38,8 +35,6 @@ from kestrel_framework.predicate_traversal import lineages_of
 from kestrel_framework.rule import EventRule, Program, Rule, RuleSet, SampleRule
 from kestrel_framework.schema import FieldType, SchemaRegistry
 from kestrel_framework.values import Scalar, format_timestamp
-
-_STREAM = "search"
 
 
 @attrs.frozen
@@ -134,55 +129,14 @@ def _completions(
     matcher = EventMatcher(
         (*targets, *lineage.targets), schema, settings, NativePatternEngine(), lineage.paths
     )
-    batch = EventBatch(documents=list(documents), stream=_STREAM, first_offset=0)
-    candidates = _related(lineage, matcher, batch, report)
+    batch = EventBatch(documents=list(documents), stream=SEARCHED, first_offset=0)
+    candidates = candidates_in_order(lineage, matcher, batch, report)
     if isinstance(rule.body, SampleRule):
         candidates.sort(key=lambda candidate: candidate.row.offset)
     if isinstance(rule.body, EventRule):
         return [_single(candidate) for candidate in candidates]
     tracker = SequenceTracker(rules, targets, TrackerLimits.unlimited(), samples_per_key)
     return [*tracker.advance(candidates), *tracker.finish()]
-
-
-def _related(
-    lineage: ProcessLineage,
-    matcher: EventMatcher,
-    batch: EventBatch,
-    report: Callable[[Problem], None],
-) -> list[Candidate]:
-    """Return the events that satisfy conditions, in the order of events."""
-    matched = matcher.match(batch)
-    for problem in matched.problems:
-        report(problem)
-    times = EventClock().times(matched.times)
-    tiebreakers = matched.tiebreakers or [None] * len(times)
-    given: Sequence[bytes | Document] = batch.payloads or batch.documents
-
-    def in_order(index: int) -> Ordinal:
-        return ordinal_of(times[index], tiebreakers[index], _STREAM, matched.places[index])
-
-    order = sorted(range(len(times)), key=in_order)
-    rank_of = {index: rank for rank, index in enumerate(order)}
-    candidates = [
-        Candidate(
-            Row(
-                matcher.decoder.document,
-                given[matched.places[match.index]],
-                times[match.index],
-                _STREAM,
-                matched.places[match.index],
-                tiebreakers[match.index],
-            ),
-            match.targets,
-            index=rank_of[match.index],
-        )
-        for match in matched.matches
-    ]
-    candidates.sort(key=lambda candidate: candidate.index)
-    processes = [matched.processes[index] for index in order] if matched.processes else ()
-    return lineage.decide(
-        processes, candidates, lambda rank: f"{_STREAM}#{matched.places[order[rank]]}"
-    )
 
 
 def _document(event: Event | None) -> Document | None:

@@ -33,6 +33,7 @@ _SUBCOMMANDS: Final = {
     "check": "Compile rules and run nothing.",
     "completion": "Print the completion script for a shell.",
     "debug": "Look inside, to understand what is slow.",
+    "explain": "Say why rules find something in events, or nothing.",
     "plugins": "List the installed plugins and what they offer.",
     "query": "Search files of events.",
     "record": "Write a live source to a capture file.",

@@ -11,6 +11,7 @@ from kestrel_framework._pipeline.sequence_tracker.raw_values import (
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
 from kestrel_framework._pipeline.sequence_tracker.tracker import SequenceTracker
+from kestrel_framework._pipeline.sequence_tracker.under_way import UnderWay
 
 __all__ = [
     "EndReason",
@@ -19,6 +20,7 @@ __all__ = [
     "StepEvent",
     "TrackerLimits",
     "TrackerStatistics",
+    "UnderWay",
     "key_order",
     "raw_values_of_documents",
 ]

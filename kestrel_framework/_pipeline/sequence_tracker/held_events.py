@@ -12,6 +12,7 @@ from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, ke
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
+from kestrel_framework._pipeline.sequence_tracker.under_way import UnderWay
 from kestrel_framework.errors import StateError
 from kestrel_framework.rule import Step
 
@@ -85,6 +86,17 @@ class HoldingMachine:
         """Let go of the key that began first."""
         _, held = self._held.popitem(last=False)
         self._release(held, EndReason.EVICTED)
+
+    def under_way(self) -> list[UnderWay]:
+        """Return what each key holds, the oldest first: of each filter the first event."""
+        return [
+            UnderWay(
+                held,
+                key_values(held.key),
+                tuple([events[0] if events else None for events in held.choices]),
+            )
+            for held in self._held.values()
+        ]
 
     def dump(self) -> HeldState:
         """Return everything held, the oldest first."""

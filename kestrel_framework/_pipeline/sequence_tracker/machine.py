@@ -27,6 +27,7 @@ from kestrel_framework._pipeline.sequence_tracker.takers import (
     Takers,
     for_each_key,
 )
+from kestrel_framework._pipeline.sequence_tracker.under_way import UnderWay
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import WaitingRoom
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Event
@@ -263,6 +264,17 @@ class SequenceMachine:
         key = self._first_reader.shown(partial.key, partial.first)
         done.append(Completion(self.rule, key, tuple(events)))
         self.memory.end(partial, EndReason.COMPLETED)
+
+    def under_way(self) -> list[UnderWay]:
+        """Return the partial matches, the oldest first."""
+        return [self._shown(partial) for _, partial in self.dump().partials]
+
+    def _shown(self, partial: Partial) -> UnderWay:
+        events: list[StepEvent | None] = [None] * len(self._roles)
+        for step, event in zip(self._step_of_stage, partial.events, strict=False):
+            events[step] = event
+        key = self._first_reader.shown(partial.key, partial.first)
+        return UnderWay(partial, key, tuple(events))
 
     # --- state -------------------------------------------------------------------------------
 

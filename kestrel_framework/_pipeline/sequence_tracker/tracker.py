@@ -30,6 +30,7 @@ from kestrel_framework._pipeline.sequence_tracker.raw_values import (
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
 from kestrel_framework._pipeline.sequence_tracker.takers import TakeEvent, TakeEventOfKeys
+from kestrel_framework._pipeline.sequence_tracker.under_way import UnderWay
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
 from kestrel_framework.errors import RuleError, StateError
 from kestrel_framework.rule import (
@@ -178,6 +179,10 @@ class SequenceTracker:
             if isinstance(machine, SampleMachine):
                 machine.finish(done)
         return done
+
+    def under_way(self, rule: int) -> list[UnderWay]:
+        """Return the partial matches of a rule, by its number; it must be no event rule."""
+        return self._machines[rule].under_way()
 
     def snapshot(self) -> bytes:
         """Return the state (not the rules) in the encoding that `restore` reads.
