@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 from drawn_rules import SCHEMA, conditions, documents
 from hypothesis import given
-from test_event_time import RULES, SECOND, SETTINGS, event, step, streams
 
 from kestrel_framework._explanation import Attempt, attempts_of, explained, explained_events
 from kestrel_framework._explanation.conditions import ConditionReport
@@ -37,6 +36,7 @@ from kestrel_framework.rule import (
     SequenceRule,
 )
 from kestrel_framework.schema import SchemaRegistry
+from timed_events import RULES, SECOND, SETTINGS, event, step, streams
 
 
 def attempts(body: SequenceRule | SampleRule | JoinRule, *names: str) -> list[Attempt]:

@@ -12,7 +12,6 @@ from typing import Final
 
 import forked_work
 import pytest
-from test_event_time import RULES, SECOND, SETTINGS, event
 
 from kestrel_framework import engine as engine_module
 from kestrel_framework._builtin import sqlite_state
@@ -28,6 +27,7 @@ from kestrel_framework.config import (
 from kestrel_framework.detector import Detector
 from kestrel_framework.engine import Engine, ExitStatus
 from kestrel_framework.event import Document
+from timed_events import RULES, SECOND, SETTINGS, event
 
 EVENTS: Final = 150
 MOST_DEATHS: Final = 4

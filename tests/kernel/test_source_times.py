@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from test_event_time import SECOND, detector, event, shown
 
 from kestrel_framework._source_times import SourceTimes
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import SourceConfig
 from kestrel_framework.event import Document, EventBatch
+from timed_events import SECOND, detector, event, shown
 
 
 class Clock:
