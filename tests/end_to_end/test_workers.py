@@ -159,22 +159,25 @@ def start(kestrel: Any, rules: Path, stream: Path, *more: object) -> subprocess.
 def test_killing_workers_changes_nothing(
     kestrel: Any, rules: Path, stream: Path, tmp_path: Path, expected: tuple[str, Any]
 ) -> None:
-    process = start(kestrel, rules, stream, "--output", "jsonl:alerts.ndjson")
     random = Random(1)
-    killed = 0
-    while process.poll() is None:
-        # The first child starts the others.
-        for pid in random.sample(workers := children(process.pid)[1:], min(1, len(workers))):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-        time.sleep(random.uniform(0.03, 0.1))
-    assert process.returncode == 0
-    assert killed > 1
-    assert (tmp_path / "alerts.ndjson").read_text("utf-8") == expected[0]
-    assert alike(tmp_path / "stats.json") == expected[1]
-    counted = json.loads((tmp_path / "stats.json").read_text("utf-8"))["workers"]
-    assert counted["restarts"] > 1
+
+    def restarts_with_kills() -> int:
+        (tmp_path / "alerts.ndjson").unlink(missing_ok=True)
+        process = start(kestrel, rules, stream, "--output", "jsonl:alerts.ndjson")
+        while process.poll() is None:
+            # The first child starts the others.
+            for pid in random.sample(workers := children(process.pid)[1:], min(1, len(workers))):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(random.uniform(0.03, 0.1))
+        assert process.returncode == 0
+        assert (tmp_path / "alerts.ndjson").read_text("utf-8") == expected[0]
+        assert alike(tmp_path / "stats.json") == expected[1]
+        counted = json.loads((tmp_path / "stats.json").read_text("utf-8"))["workers"]
+        return int(counted["restarts"])
+
+    # On a busy machine the main process may have matched everything before a worker was missed.
+    assert any(restarts_with_kills() > 1 for _ in range(5))
 
 
 def test_killing_the_process_that_starts_them_changes_nothing(

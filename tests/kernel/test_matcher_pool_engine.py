@@ -217,25 +217,21 @@ def test_rules_are_in_force_for_the_batch_that_comes_next() -> None:
     assert [alert.rule.rule_id for alert in plugin.output.alerts] == ["all"]
 
 
-def test_workers_that_die_cost_nothing_but_time() -> None:
+def restarts_with_kills(random: Random) -> int:
+    """Compare an engine whose workers are killed with one alone; return the restarts it needed."""
     alone, together = Sources(finite(number=3000)), Sources(finite(number=3000))
     expected = build(alone, 1).run()
     engine = build(together, 2)
     pool = engine._feed.pool
     assert pool is not None
     over = threading.Event()
-    random = Random(1)
-
-    def kill() -> None:
-        for pid in pool.pids[:1]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
     def kill_now_and_then() -> None:
         while not over.wait(random.uniform(0.01, 0.1)):
-            kill()
+            for pid in pool.pids[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
-    kill()  # one at least, however quick the engine is
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
     try:
@@ -245,7 +241,13 @@ def test_workers_that_die_cost_nothing_but_time() -> None:
         killer.join()
     assert documents(together.output.alerts) == documents(alone.output.alerts)
     assert like(report) == like(expected)
-    assert pool.statistics.restarts > 0
+    return pool.statistics.restarts
+
+
+def test_workers_that_die_cost_nothing_but_time() -> None:
+    # On a busy machine the main process may have matched everything before a worker was missed.
+    random = Random(1)
+    assert any(restarts_with_kills(random) for _ in range(5))
 
 
 def test_positions_are_acknowledged_after_their_batches() -> None:
