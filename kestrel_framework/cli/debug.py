@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -20,7 +19,7 @@ from kestrel_framework.cli.json_lines import print_json, print_text
 from kestrel_framework.cli.languages import all_compilers, load_registry
 from kestrel_framework.cli.log_lines import log_to_stderr
 from kestrel_framework.cli.matcher_overview import MatcherOverview
-from kestrel_framework.cli.messages import ProblemPrinter, note, printable, rule_error_text
+from kestrel_framework.cli.messages import ProblemPrinter, note, note_rule_errors, printable
 from kestrel_framework.cli.options import (
     ListCommand,
     ListOption,
@@ -33,11 +32,9 @@ from kestrel_framework.cli.target_names import TargetNames
 from kestrel_framework.cli.traced_events import traced_events
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import ConfigurationError, InputError
-from kestrel_framework.rule import LoadReport, RuleSet
+from kestrel_framework.rule import RuleSet
 from kestrel_framework.rule_loading import load_rules
 from kestrel_framework.schema import SchemaRegistry
-
-_SHOWN_ERRORS: Final = 20
 
 
 @click.group("debug")
@@ -92,7 +89,7 @@ def matcher_command(
         strict=configuration.rules.strict,
         runtimes=registry.evaluators.names(),
     )
-    _report_rules(report)
+    note_rule_errors(report)
     if not report.rules:
         note(f"kestrel: no rule was loaded from {', '.join(map(str, configuration.rules.paths))}")
         return ExitCode.NOT_FINE
@@ -102,14 +99,6 @@ def matcher_command(
     else:
         view.print_events(event_file, output_format)
     return ExitCode.FINE
-
-
-def _report_rules(report: LoadReport) -> None:
-    for error in report.errors[:_SHOWN_ERRORS]:
-        note(rule_error_text(error, "error"))
-    if report.errors:
-        left_out = f"{len(report.errors)} errors" if len(report.errors) > 1 else "an error"
-        note(f"kestrel: rules with errors are left out ({left_out}); `kestrel check` shows all")
 
 
 class _MatcherView:

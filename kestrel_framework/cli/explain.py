@@ -16,7 +16,7 @@ from kestrel_framework.cli.exit_codes import ExitCode
 from kestrel_framework.cli.explanation_report import ExplanationReport, JsonReport, TextReport
 from kestrel_framework.cli.languages import all_compilers, load_registry
 from kestrel_framework.cli.log_lines import log_to_stderr
-from kestrel_framework.cli.messages import ProblemPrinter, note, rule_error_text
+from kestrel_framework.cli.messages import ProblemPrinter, note, note_rule_errors
 from kestrel_framework.cli.options import (
     ListCommand,
     ListOption,
@@ -28,11 +28,11 @@ from kestrel_framework.cli.progress import progress
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import ConfigurationError
 from kestrel_framework.event import Document, EventSettings
+from kestrel_framework.interfaces import RuleCompiler
 from kestrel_framework.rule import EventRule, Program, Rule
 from kestrel_framework.rule_loading import load_rules
 from kestrel_framework.schema import SchemaRegistry
 
-_SHOWN_ERRORS: Final = 20
 _MOST_PAIRS: Final = 2_000_000
 """How many rules and events are looked at together; each pair takes some 50 microseconds."""
 
@@ -124,18 +124,17 @@ def command(
 def _chosen(
     configuration: Configuration,
     schema: SchemaRegistry,
-    compilers: Sequence[object],
+    compilers: Sequence[RuleCompiler],
     rule_ids: Sequence[str],
 ) -> Sequence[Rule]:
     """Return the rules to explain; say on stderr what is wrong with rules."""
     report = load_rules(
         *configuration.rules.paths,
-        compilers=compilers,  # type: ignore[arg-type]
+        compilers=compilers,
         schema=schema,
         strict=configuration.rules.strict,
     )
-    for error in report.errors[:_SHOWN_ERRORS]:
-        note(rule_error_text(error, "error"))
+    note_rule_errors(report)
     known = {rule.rule_id for rule in report.rules}
     for rule_id in rule_ids:
         if rule_id not in known:

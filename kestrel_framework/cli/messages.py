@@ -9,8 +9,10 @@ from collections import Counter
 from typing import Final, Protocol
 
 from kestrel_framework.errors import KestrelError, RuleError
+from kestrel_framework.rule import LoadReport
 
 _SHOWN_PER_CAUSE: Final = 5
+_SHOWN_ERRORS: Final = 20
 _LONGEST_LINE: Final = 160
 _BUG: Final = "this is a fault in Kestrel; please report it with the lines above"
 
@@ -63,6 +65,15 @@ def rule_error_text(error: RuleError, kind: str) -> str:
     if error.location is not None and (caret := _short_caret(error)):
         lines += [f"    {line}" for line in caret.split("\n")]
     return "\n".join(lines)
+
+
+def note_rule_errors(report: LoadReport) -> None:
+    """Say what is wrong with rules that are left out: the first errors, and how many there are."""
+    for error in report.errors[:_SHOWN_ERRORS]:
+        note(rule_error_text(error, "error"))
+    if report.errors:
+        left_out = f"{len(report.errors)} errors" if len(report.errors) > 1 else "an error"
+        note(f"kestrel: rules with errors are left out ({left_out}); `kestrel check` shows all")
 
 
 def _short_caret(error: RuleError) -> str:

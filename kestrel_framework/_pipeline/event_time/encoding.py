@@ -78,6 +78,10 @@ class _State(msgspec.Struct, array_like=True, frozen=True):
     matches: list[_Match]
 
 
+class _Watermark(msgspec.Struct, array_like=True, frozen=True):
+    time: int | None
+
+
 class _Times(msgspec.Struct, array_like=True, frozen=True):
     greatest: int | None
     promised: int | None
@@ -111,7 +115,9 @@ def encode_time(state: TimeState) -> bytes:
         _Match(each.aside_of, list(each.steps), list(map(list, each.lineage)), _packed(each.match))
         for each in state.matches
     ]
-    return msgspec.msgpack.encode(_State(_VERSION, pack(state.watermark), sources, matches))
+    return msgspec.msgpack.encode(
+        _State(_VERSION, pack(_Watermark(state.watermark)), sources, matches)
+    )
 
 
 def decode_time(data: bytes, serials: Iterator[int]) -> TimeState:
@@ -126,7 +132,7 @@ def decode_time(data: bytes, serials: Iterator[int]) -> TimeState:
             raise StateError(f"the stored event time has the unknown version {state.version}")
         sources = {source.name: _source(source) for source in state.sources}
         matches = [_match(each, sources, next(serials)) for each in state.matches]
-        watermark = unpack(state.watermark, int | None)  # type: ignore[arg-type]  # a union
+        watermark = unpack(state.watermark, _Watermark).time
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise StateError(f"the stored event time is damaged: {error}") from error
     return TimeState(watermark, sources, matches)
