@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
-import msgspec
 
-from kestrel_framework.errors import StateError
+from kestrel_framework._piecewise_value import PiecewiseValue
 from kestrel_framework.interfaces import Change, StateStore
 
-_HEADER_KEY: Final = b"engine/detector"
-_POSITION_KEY: Final = b"engine/position/"
-_PIECE_BYTES: Final = 4 * 1024 * 1024
-"""Stores bound their values, and a million partial matches take hundreds of megabytes."""
-
-
-class _Header(msgspec.Struct, array_like=True, frozen=True):
-    pieces: int
-    digest: bytes
+_DETECTOR: Final = b"detector"
+_POSITION: Final = b"position/"
 
 
 @attrs.frozen
@@ -44,11 +35,14 @@ class Checkpoints:
 
     Args:
         store: Where they are.
+        place: What their keys begin with.
     """
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, place: bytes = b"engine/") -> None:
         self._store = store
-        self._digests: list[bytes] = []
+        self._place = place
+        self._key = place + _DETECTOR
+        self._detector = PiecewiseValue(store, self._key, "the stored state of the detector")
 
     def load(self, sources: Iterable[str]) -> Checkpoint:
         """Return the last checkpoint.
@@ -59,14 +53,14 @@ class Checkpoints:
         Raises:
             StateError: the store cannot be read, or what it has is damaged.
         """
-        keys = {_position_key(source): source for source in sources}
-        stored = self._store.get_many([_HEADER_KEY, *keys])
+        keys = {self._position_key(source): source for source in sources}
+        stored = self._store.get_many([self._key, *keys])
         positions = {
             source: stored[key].value.decode() for key, source in keys.items() if key in stored
         }
-        if _HEADER_KEY not in stored:
+        if self._key not in stored:
             return Checkpoint(None, positions)
-        return Checkpoint(self._snapshot(stored[_HEADER_KEY].value), positions)
+        return Checkpoint(self._detector.read(stored[self._key].value), positions)
 
     def save(self, snapshot: bytes, positions: Mapping[str, str]) -> None:
         """Write a checkpoint.
@@ -78,54 +72,22 @@ class Checkpoints:
         Raises:
             StateError: the store cannot be written; the last checkpoint holds.
         """
-        pieces = [
-            snapshot[start : start + _PIECE_BYTES]
-            for start in range(0, len(snapshot), _PIECE_BYTES)
-        ]
-        digests = [hashlib.sha256(piece).digest() for piece in pieces]
-        header = _Header(len(pieces), _digest_of(digests))
-        changes = [Change(_HEADER_KEY, msgspec.msgpack.encode(header))]
+        self._store.commit(self.changes(snapshot, positions))
+        self.settle()
+
+    def changes(self, snapshot: bytes, positions: Mapping[str, str]) -> list[Change]:
+        """Return what `save` would commit, for a commit of more; call `settle` after it."""
+        header, changes = self._detector.written(snapshot)
+        changes.append(Change(self._key, header))
         changes += [
-            Change(_piece_key(number), piece)
-            for number, piece in enumerate(pieces)
-            if digests[number] not in self._digests[number : number + 1]
-        ]
-        surplus = range(len(pieces), len(self._digests))
-        changes += [Change(_piece_key(number), None) for number in surplus]
-        changes += [
-            Change(_position_key(source), position.encode())
+            Change(self._position_key(source), position.encode())
             for source, position in positions.items()
         ]
-        self._store.commit(changes)
-        self._digests = digests
+        return changes
 
-    def _snapshot(self, encoded: bytes) -> bytes:
-        try:
-            header = msgspec.msgpack.decode(encoded, type=_Header)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise StateError(f"the stored state of the detector is damaged: {error}") from error
-        pieces = []
-        for number in range(header.pieces):
-            key = _piece_key(number)
-            found = self._store.get_many([key])
-            if key not in found:
-                raise StateError(
-                    f"the stored state of the detector lacks piece {number} of {header.pieces}"
-                )
-            pieces.append(found[key].value)
-        self._digests = [hashlib.sha256(piece).digest() for piece in pieces]
-        if _digest_of(self._digests) != header.digest:
-            raise StateError("the stored state of the detector is damaged: its digest is wrong")
-        return b"".join(pieces)
+    def settle(self) -> None:
+        """Hear that what `changes` returned last is committed."""
+        self._detector.settle()
 
-
-def _digest_of(digests: Iterable[bytes]) -> bytes:
-    return hashlib.sha256(b"".join(digests)).digest()
-
-
-def _piece_key(number: int) -> bytes:
-    return b"%b/%06d" % (_HEADER_KEY, number)
-
-
-def _position_key(source: str) -> bytes:
-    return _POSITION_KEY + source.encode()
+    def _position_key(self, source: str) -> bytes:
+        return self._place + _POSITION + source.encode()

@@ -26,7 +26,6 @@ from kestrel_framework._pipeline.flow import (
     Problem,
     Target,
     Targets,
-    ordinal_of,
     targets_of,
 )
 from kestrel_framework._pipeline.key_views import KeyViews
@@ -204,7 +203,7 @@ class Generation:
                 if alone.issuperset(candidate.targets):
                     continue
             if is_doubtful and passage.is_aside(candidate.index):
-                passage.take(candidate.index, _waiting(candidate, next(time.serials)))
+                passage.take(candidate.index, WaitingMatch.of(candidate, next(time.serials)))
             else:
                 steps.append(candidate)
         yield from self._advanced(steps, passage)
@@ -231,7 +230,7 @@ class Generation:
                 yield from self._complete_alone(candidate)
                 if self.event_targets.issuperset(candidate.targets):
                     continue
-            match = _waiting(candidate, next(time.serials))
+            match = WaitingMatch.of(candidate, next(time.serials))
             yield from self._taken(([index], [match]), passage, time)
         yield from self._taken(waiting.before(len(passage.times)), passage, time)
         yield from self._passed(passage.passed(), time)
@@ -330,9 +329,3 @@ class _Waiting:
         start = self._taken
         self._taken = end = bisect_left(self._indexes, index, start)
         return self._indexes[start:end], self._matches[start:end]
-
-
-def _waiting(candidate: Candidate, serial: int) -> WaitingMatch:
-    row = candidate.row
-    place = ordinal_of(row.timestamp, row.tiebreaker, row.stream, row.offset)
-    return WaitingMatch(*place, serial, candidate.targets, row.decode, row.given, candidate.lineage)

@@ -19,6 +19,7 @@ from typing import Final, Self
 import attrs
 from attrs import validators
 
+from kestrel_framework._shared_config import SharedConfig
 from kestrel_framework._typed_section import (
     SettingsReader,
     UntypedText,
@@ -223,6 +224,7 @@ class Configuration:
         evaluators: Options of runtimes, by runtime name.
         pattern_engines: Options of pattern engines, by name.
         state: Where the state is kept.
+        shared: With which other engines sequences are shared, if with any.
         plugins: Which installed plugins are loaded.
         engine: How the engine works.
         events: Which fields of an event have a meaning for the kernel.
@@ -247,6 +249,7 @@ class Configuration:
         repr=False,
     )
     state: StateConfig = attrs.field(factory=StateConfig)
+    shared: SharedConfig = attrs.field(factory=SharedConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     engine: EngineConfig = attrs.field(factory=EngineConfig)
     events: EventSettings = attrs.field(factory=EventSettings)
@@ -271,6 +274,7 @@ class Configuration:
             "engine": reader.section(EngineConfig, tables.get("engine", {}), "engine"),
             "events": reader.section(EventSettings, tables.get("events", {}), "events"),
             "time": reader.section(TimeSettings, tables.get("time", {}), "time"),
+            "shared": reader.section(SharedConfig, tables.get("shared", {}), "shared"),
             "state": _plugin_section(reader, StateConfig, tables.get("state", {}), "state"),
             "sources": _instances(reader, SourceConfig, tables, "sources"),
             "outputs": _instances(reader, SectionConfig, tables, "outputs"),

@@ -31,16 +31,18 @@ from kestrel_framework._pipeline.source_reader import (
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
+from kestrel_framework._shared_sequences import Membership
 from kestrel_framework._source_times import SourceTimes
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
-from kestrel_framework.errors import KestrelError, OutputError, StateError
-from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
+from kestrel_framework.errors import ConfigurationError, KestrelError, OutputError, StateError
+from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress, SupportsWatch
 from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
 
 _CHECKPOINT_SECONDS: Final = 5.0
+_PATIENCE: Final = 0.1
 _WORKERS_SHARE: Final = 4
 """Which part of the time for closing a worker may take for what it has."""
 
@@ -78,7 +80,11 @@ class Engine:
         ]
         self._actions = ActionRunner(assembly.actions, kernel_logger())
         self._dispatcher = AlertDispatcher([*self._writers, self._actions])
+        self._shared = _membership(configuration, assembly)
         self._checkpoints = None if assembly.store is None else Checkpoints(assembly.store)
+        self._interval = (
+            _CHECKPOINT_SECONDS if self._shared is None else configuration.shared.interval
+        )
         self._positions: dict[str, str] = {}
         self._unacknowledged: dict[str, str] = {}
         self._live = {
@@ -155,6 +161,8 @@ class Engine:
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
+        if self._shared is not None:
+            statistics["shared"] = attrs.asdict(self._shared.statistics)
         statistics["workers"] = attrs.asdict(self._feed.statistics)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
@@ -263,9 +271,10 @@ class Engine:
         return True
 
     def _restore(self) -> None:
-        if self._checkpoints is None:
+        keeper = self._shared or self._checkpoints
+        if keeper is None:
             return
-        checkpoint = self._checkpoints.load(self._assembly.sources)
+        checkpoint = keeper.load(self._assembly.sources)
         if checkpoint.snapshot is not None:
             self._detector.restore(checkpoint.snapshot)
             self._carry_out(self._times.end_unknown)
@@ -279,7 +288,7 @@ class Engine:
                 self._begin(name)
             else:
                 self._waiting.append(name)
-        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
+        self._checkpoint_at = time.monotonic() + self._interval
         complete = True
         finite: str | None = None
         while True:
@@ -297,10 +306,11 @@ class Engine:
                 complete = self._end_of(item) and complete
             elif isinstance(item, Delivery):
                 self._take(item, job)
-            if time.monotonic() >= self._checkpoint_at:
+            if time.monotonic() >= self._checkpoint_at or self._must_send():
                 self._checkpoint()
         if complete and not self._stop_requested:
             self._carry_out(self._detector.finish)
+            self._follow_to_the_end()
         elif self._assembly.store is None:
             self._carry_out(self._detector.release)
         self._orderly = True
@@ -370,6 +380,11 @@ class Engine:
             if not done.set_running_or_notify_cancel():
                 continue
             try:
+                if self._shared is not None:
+                    raise KestrelError(
+                        "rules cannot be replaced while sequences are shared: start the members "
+                        "again, one after the other"
+                    )
                 self._feed.replace_rules(rules)
             except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
                 done.set_exception(error)
@@ -381,14 +396,16 @@ class Engine:
 
         Then another run, or the source, begins again before it: at least once.
         """
-        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
-        if not self._dispatcher.drain(self._settings.close_timeout):
-            return
-        if any(writer.counts.undelivered for writer in self._writers):
-            return
+        self._checkpoint_at = time.monotonic() + self._interval
         try:
+            if self._shared is not None:
+                self._dispatch(self._shared.turn())
+            if not self._dispatcher.drain(self._settings.close_timeout):
+                return
+            if any(writer.counts.undelivered for writer in self._writers):
+                return
             self._commit()
-        except StateError as error:
+        except KestrelError as error:
             self._record.fail(error, ExitStatus.OUTPUT_FAILED)
             self.stop()
             return
@@ -397,8 +414,32 @@ class Engine:
         self._unacknowledged.clear()
 
     def _commit(self) -> None:
-        if self._checkpoints is not None:
+        if self._shared is not None and self._orderly:
+            self._shared.leave(self._detector.snapshot(), self._unacknowledged)
+        elif self._shared is not None:
+            self._shared.save(self._detector.snapshot(), self._unacknowledged)
+        elif self._checkpoints is not None:
             self._checkpoints.save(self._detector.snapshot(), self._unacknowledged)
+
+    # --- sequences that are shared ------------------------------------------------------
+
+    def _must_send(self) -> bool:
+        """Say whether too much waits to be sent; wait where others have too much to take."""
+        if self._shared is None:
+            return False
+        while self._shared.is_behind and not self._stop_requested:
+            self._checkpoint()
+            time.sleep(min(self._interval, _PATIENCE))
+        return self._shared.is_full
+
+    def _follow_to_the_end(self) -> None:
+        """Follow what others send, until no member reads anything any more."""
+        if self._shared is None:
+            return
+        self._shared.end()
+        while not (self._shared.is_over or self._stop_requested):
+            self._checkpoint()
+            time.sleep(min(self._interval, _PATIENCE))
 
     # --- stopping -------------------------------------------------------------------
 
@@ -460,6 +501,24 @@ class Engine:
                 return
             if done.set_running_or_notify_cancel():
                 done.set_exception(KestrelError("the engine has ended"))
+
+
+def _membership(configuration: Configuration, assembly: Assembly) -> Membership | None:
+    """Return what shares the sequences of an engine, if they are shared.
+
+    Raises:
+        ConfigurationError: the state store is for one engine alone.
+    """
+    if not configuration.shared.member:
+        return None
+    if not isinstance(assembly.store, SupportsWatch):
+        raise ConfigurationError(
+            "sequences are shared through a state store that several engines use at once, such as "
+            f"`redis`; `{configuration.state.type}` is for one",
+            path="state.type",
+        )
+    log = kernel_logger()
+    return Membership(assembly.store, assembly.detector, configuration.shared, log.warning)
 
 
 def _place(error: KestrelError) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kestrel_framework import _checkpoints
+from kestrel_framework import _piecewise_value
 from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework._checkpoints import Checkpoint, Checkpoints
 from kestrel_framework.errors import StateError
@@ -15,7 +15,7 @@ from kestrel_framework.interfaces import Change
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_checkpoints, "_PIECE_BYTES", 8)
+    monkeypatch.setattr(_piecewise_value, "_PIECE_BYTES", 8)
 
 
 def pieces_of(store: MemoryStateStore) -> dict[bytes, int]:

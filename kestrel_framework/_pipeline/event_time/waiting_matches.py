@@ -6,9 +6,9 @@ import itertools
 import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
-from kestrel_framework._pipeline.flow import Candidate, Row
+from kestrel_framework._pipeline.flow import Candidate, Row, ordinal_of
 from kestrel_framework.event import Document
 from kestrel_framework.predicate import Lineage
 
@@ -42,6 +42,13 @@ class WaitingMatch(NamedTuple):
     decode: Callable[[bytes | Document], Document] | None
     given: bytes | Document
     lineage: frozenset[Lineage]
+
+    @classmethod
+    def of(cls, candidate: Candidate, serial: int) -> Self:
+        """Return a candidate as what waits."""
+        row = candidate.row
+        place = ordinal_of(row.timestamp, row.tiebreaker, row.stream, row.offset)
+        return cls(*place, serial, candidate.targets, row.decode, row.given, candidate.lineage)
 
     def candidate(self) -> Candidate:
         """Return it as the tracker takes it."""

@@ -48,6 +48,9 @@ Key: TypeAlias = KeyPart | tuple[KeyPart, ...]
 ReadKey: TypeAlias = Callable[[StepEvent], Key | list[Key]]
 """Returns the one key of an event, or a list of its keys: none, one, or several."""
 
+OwnsKey: TypeAlias = Callable[[Key], bool]
+"""Says of a key whether it is followed here."""
+
 _NULL: Final[tuple[KeyPart, ...]] = (None,)
 _TYPES_OF_PLAIN_TEXTS: Final = (None, FieldType.KEYWORD)
 
@@ -63,6 +66,8 @@ class KeyReader:
         limit: How many keys of one event are taken.
         statistics: Where to count the others.
         raw_values: Where the values of fields come from.
+        owns: Which keys are taken; None for all. Of an event with one plain text for each
+            key, that one is.
 
     Attributes:
         read: What `keys` returns, but quickly for events with one plain text for each key.
@@ -74,8 +79,10 @@ class KeyReader:
         limit: int,
         statistics: TrackerStatistics,
         raw_values: RawValues = raw_values_of_documents,
+        owns: OwnsKey | None = None,
     ) -> None:
         self._join_keys = join_keys
+        self._owns = owns
         self._parts = [
             (_value_reader(key.value, raw_values), key.optional, _folding(key)) for key in join_keys
         ]
@@ -110,7 +117,7 @@ class KeyReader:
         else:
             keys = list(itertools.islice(itertools.product(*choices), self._limit))
         self._statistics.keys_left_out += number - len(keys)
-        return keys
+        return keys if self._owns is None else list(filter(self._owns, keys))
 
     def shown(self, key: Key, event: StepEvent) -> tuple[Scalar | None, ...]:
         """Return a key as the values it stands for, its folded texts as an event spells them.

@@ -19,7 +19,7 @@ from kestrel_framework._pipeline.sequence_tracker.encoding import (
 )
 from kestrel_framework._pipeline.sequence_tracker.idleness import Idleness
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
-from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, ReadKey
+from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, OwnsKey, ReadKey
 from kestrel_framework._pipeline.sequence_tracker.limits import TrackerLimits
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
 from kestrel_framework._pipeline.sequence_tracker.partials import referring_condition
@@ -29,6 +29,7 @@ from kestrel_framework._pipeline.sequence_tracker.raw_values import (
 )
 from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
+from kestrel_framework._pipeline.sequence_tracker.step_events import StepEvent
 from kestrel_framework._pipeline.sequence_tracker.takers import TakeEvent, TakeEventOfKeys
 from kestrel_framework._pipeline.sequence_tracker.under_way import UnderWay
 from kestrel_framework._pipeline.sequence_tracker.waiting_room import END_OF_TIME, WaitingRoom
@@ -87,6 +88,7 @@ class SequenceTracker:
         raw_values: Where the values of join keys come from, if not from the documents of events;
             for events that are given, not for those of a snapshot.
         decided_elsewhere: The targets whose events other stages have to see in any case.
+        owns: Which keys are followed, of events that have several; None for all.
 
     Raises:
         RuleError: a sequence, sample or join makes no sense.
@@ -100,6 +102,7 @@ class SequenceTracker:
         samples_per_key: int | None = None,
         raw_values: RawValues = raw_values_of_documents,
         decided_elsewhere: frozenset[int] = frozenset(),
+        owns: OwnsKey | None = None,
     ) -> None:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
@@ -111,7 +114,7 @@ class SequenceTracker:
             if machine is not None:
                 self._machines[number] = machine
         self._idleness = Idleness(self._machines, targets, decided_elsewhere)
-        self._routes = self._routes_to(targets, raw_values)
+        self._routes = self._routes_to(targets, raw_values, owns)
         self._routes_in_turn: dict[tuple[int, ...], tuple[_Route, ...]] = {}
 
     def advance(self, candidates: Sequence[Candidate]) -> list[Completion]:
@@ -179,6 +182,14 @@ class SequenceTracker:
             if isinstance(machine, SampleMachine):
                 machine.finish(done)
         return done
+
+    def keys_of(self, target: int, event: StepEvent) -> Sequence[Key]:
+        """Return the different keys under which a target takes an event."""
+        route = self._routes[target]
+        if route is None:
+            return ()
+        key = route.read(event)
+        return key if isinstance(key, list) else (key,)
 
     def under_way(self, rule: int) -> list[UnderWay]:
         """Return the partial matches of a rule, by its number; it must be no event rule."""
@@ -285,7 +296,9 @@ class SequenceTracker:
 
     # --- rules ----------------------------------------------------------------------
 
-    def _routes_to(self, targets: Sequence[Target], raw_values: RawValues) -> list[_Route | None]:
+    def _routes_to(
+        self, targets: Sequence[Target], raw_values: RawValues, owns: OwnsKey | None
+    ) -> list[_Route | None]:
         """Return the route of each target."""
         readers: dict[tuple[JoinKey, ...], KeyReader] = {}
         routes: list[_Route | None] = []
@@ -299,7 +312,7 @@ class SequenceTracker:
             reader = readers.get(join_keys)
             if reader is None:
                 limit = self._limits.keys_per_event
-                reader = KeyReader(join_keys, limit, self.statistics, raw_values)
+                reader = KeyReader(join_keys, limit, self.statistics, raw_values, owns)
                 readers[join_keys] = reader
             turn = (target.rule, _place_in_rule(rule, target.step))
             routes.append(_Route(turn, reader, reader.read, *machine.takers(target.step)))
