@@ -258,6 +258,7 @@ def _configuration() -> str:
         "outputs.NAME": config.SectionConfig,
         "actions.NAME": config.ActionConfig,
         "state": config.StateConfig,
+        "shared": config.SharedConfig,
         "plugins": config.PluginsConfig,
         "engine": config.EngineConfig,
         "events": EventSettings,

@@ -38,6 +38,7 @@ __all__ = [
     "RulesConfig",
     "SectionConfig",
     "Setting",
+    "SharedConfig",
     "StateConfig",
     "UntypedText",
     "environment_settings",

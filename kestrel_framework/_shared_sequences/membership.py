@@ -26,7 +26,7 @@ from kestrel_framework._shared_sequences.records import (
 )
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector
-from kestrel_framework.errors import KestrelError, StateConflict
+from kestrel_framework.errors import KestrelError, StateConflict, StateError
 from kestrel_framework.interfaces import Change, StateStore, Versioned
 
 _MOST_UNSENT_BYTES: Final = 8 * 1024 * 1024
@@ -175,9 +175,15 @@ class Membership:
         for key, number in keys.items():
             self._look_after(number, stored.get(key))
         alerts: list[Alert] = []
-        for partition in self._owned.values():
+        for partition in tuple(self._owned.values()):
             before = sum(partition.taken.values())
-            done = partition.take(self._members, self._neighbours, self._idle_after)
+            try:
+                done = partition.take(self._members, self._neighbours, self._idle_after)
+            except StateError:
+                if self._is_still_mine(partition):
+                    raise
+                self._lose(partition.number)  # the new owner took messages that we looked for
+                continue
             self._messages_taken += sum(partition.taken.values()) - before
             if self._all_ended and partition.has_taken_all(self._members, self._neighbours):
                 done += partition.finish()
@@ -200,7 +206,6 @@ class Membership:
     def leave(self, snapshot: bytes, positions: Mapping[str, str]) -> None:
         """Commit all that was done, and give up all partitions; raises as `save`."""
         self._write(snapshot, positions, keep=False)
-        self._owned.clear()
 
     @property
     def _waiting(self) -> int:
@@ -232,8 +237,11 @@ class Membership:
             return
         if record is not None and record.owner and self._neighbours.lives(record.owner, record.run):
             return
-        if self._neighbours.choice(number) == self._me:
+        if self._should_have(number):
             self._take_over(number, record, None if entry is None else entry.version)
+
+    def _should_have(self, number: int) -> bool:
+        return self._neighbours.choice(number) == self._me
 
     def _take_over(self, number: int, record: PartitionRecord | None, version: int | None) -> None:
         before = record or PartitionRecord(FORMAT, "", "", {}, b"", finished=False)
@@ -251,6 +259,10 @@ class Membership:
         if before.owner not in ("", self._me):
             self._taken_over += 1
             self._tell(f"partition {number} is taken over: `{before.owner}` was silent")
+
+    def _is_still_mine(self, partition: OwnedPartition) -> bool:
+        entry = self._store.get_many([partition.key]).get(partition.key)
+        return entry is not None and entry.version == partition.version
 
     def _lose(self, number: int) -> None:
         del self._owned[number]
@@ -275,7 +287,11 @@ class Membership:
         ]
         self._sent = before
         while True:
-            parts = {number: self._changes(each, keep) for number, each in self._owned.items()}
+            kept = {number for number in self._owned if keep and self._should_have(number)}
+            parts = {
+                number: each.changes(self._me if number in kept else "", self._run)
+                for number, each in self._owned.items()
+            }
             expected = {self._owned[number].key: self._owned[number].version for number in parts}
             changes = [*own, *(change for part in parts.values() for change in part)]
             try:
@@ -294,11 +310,7 @@ class Membership:
         self._checkpoints.settle()
         for each in self._owned.values():
             each.settle(versions.get(each.key))
-
-    def _changes(self, partition: OwnedPartition, keep: bool) -> list[Change]:
-        """Return what is new of a partition; one that another member should have is given up."""
-        stays = keep and self._neighbours.choice(partition.number) == self._me
-        return partition.changes(self._me if stays else "", self._run)
+        self._owned = {number: each for number, each in self._owned.items() if number in kept}
 
     def _commit(
         self, changes: list[Change], expected: Mapping[bytes, int | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from kestrel_framework._shared_sequences.records import member_key, message_key,
 from kestrel_framework.config import Configuration, StateConfig
 from kestrel_framework.engine import Engine
 from kestrel_framework.errors import ConfigurationError, KestrelError, StateError
-from kestrel_framework.interfaces import Change
+from kestrel_framework.interfaces import Change, Versioned
 from kestrel_framework.rule import RuleSet
 from timed_events import RULES, SECOND, event, shown
 
@@ -69,6 +70,7 @@ def test_one_that_was_asleep_commits_nothing_for_partitions_that_it_lost() -> No
 def test_one_that_leaves_gives_all_up_at_once() -> None:
     ada, bob, _, clock = members()
     ada.leave()
+    assert ada.membership.statistics.partitions == 0
     clock.now += 0.1
     bob.commit()
     assert bob.membership.statistics.partitions == 2  # ada lives, for all bob knows
@@ -132,6 +134,27 @@ def test_a_message_that_is_gone_or_damaged_is_refused(damage: bytes | None) -> N
     with pytest.raises(StateError, match=problem):
         for each in (ada, bob):
             each.commit()
+
+
+def test_messages_that_a_new_owner_took_meanwhile_are_no_damage() -> None:
+    ada, bob, store, _ = members()
+    ada.read(1)
+    ada.commit()
+    (sent,) = (key for key, _ in store.scan(b"shared/inbox/"))
+    number = int(sent.split(b"/")[2])
+    owner = ada if ada.membership._owned.get(number) else bob
+    read = store.get_many
+
+    def taken_meanwhile(keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
+        if sent in keys:
+            record = read([partition_key(number)])[partition_key(number)]
+            store.commit([Change(partition_key(number), record.value), Change(sent, None)])
+        return read(keys)
+
+    store.get_many = taken_meanwhile  # type: ignore[method-assign]
+    owner.turn()
+    assert owner.membership.statistics.lost == 1
+    assert owner.said == [f"partition {number} was taken over by another member"]
 
 
 def test_what_is_not_committed_is_sent_with_the_next_commit() -> None:

@@ -1,0 +1,182 @@
+"""Engines in processes of their own find the sequences that are split between them."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+import shared_engine
+from redis_servers import PATIENCE_SECONDS, RedisServer
+
+from kestrel_framework import Detector
+from kestrel_framework.event import Document
+from kestrel_framework.schema import SchemaRegistry
+from kestrel_framework.values import format_timestamp
+
+MEMBERS: Final = ("ada", "bob")
+EVENTS: Final = 400
+Finding = tuple[str, tuple[str | None, ...]]
+
+
+def stream(seed: int) -> list[Document]:
+    """Return events of the steps of many sequences, in order, each with a time of its own."""
+    chance = random.Random(seed)
+    moments = sorted(chance.sample(range(1, 200_000), EVENTS))
+    return [
+        {"t": moment * 1_000_000, "name": chance.choice("AABBCCDE"), "key": chance.randrange(9)}
+        for moment in moments
+    ]
+
+
+def split(folder: Path, documents: Sequence[Document], seed: int) -> None:
+    """Give each member the events that only it sees."""
+    chance = random.Random(seed)
+    lines: dict[str, list[str]] = {member: [] for member in MEMBERS}
+    for document in documents:
+        lines[chance.choice(MEMBERS)].append(json.dumps(document) + "\n")
+    for member in MEMBERS:
+        (folder / member).mkdir(parents=True)
+        (folder / member / "events.ndjson").write_text("".join(lines[member]))
+
+
+def expected(documents: Sequence[Document]) -> list[Finding]:
+    """Return what one engine finds that sees everything, sorted."""
+    detector = Detector(
+        shared_engine.RULES, schema=SchemaRegistry(), settings=shared_engine.SETTINGS
+    )
+    alerts = [*detector.feed(documents), *detector.finish()]
+    return sorted(
+        [
+            (
+                alert.rule.rule_id,
+                tuple([e and format_timestamp(e.timestamp) for e in alert.evidence]),
+            )
+            for alert in alerts
+        ],
+        key=str,
+    )
+
+
+def found(folder: Path) -> list[Finding]:
+    """Return what all members wrote, sorted."""
+    lines = [
+        line
+        for member in MEMBERS
+        for line in (folder / member / "alerts.ndjson").read_text().splitlines()
+    ]
+    return sorted(
+        [
+            (
+                alert["rule"]["id"],
+                tuple([each and each["@timestamp"] for each in alert["kestrel"]["evidence"]]),
+            )
+            for alert in map(json.loads, lines)
+        ],
+        key=str,
+    )
+
+
+class Host:
+    """Runs one member as often as it dies."""
+
+    def __init__(self, folder: Path, server: RedisServer, member: str) -> None:
+        self._asked: dict[str, object] = {
+            "folder": str(folder / member),
+            "url": server.url,
+            "member": member,
+            "members": MEMBERS,
+        }
+        self._process: subprocess.Popen[bytes]
+
+    def start(self, death: int = 0) -> None:
+        asked = json.dumps(self._asked | {"death": death})
+        self._process = subprocess.Popen(
+            [sys.executable, shared_engine.__file__, asked],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def wait(self) -> tuple[int, dict[str, int]]:
+        """Wait for its end; return its exit code and, where all went well, what it did."""
+        out, errors = self._process.communicate(timeout=3 * PATIENCE_SECONDS)
+        code = self._process.returncode
+        assert code in (0, -signal.SIGKILL), errors.decode(errors="replace")[-4000:]
+        return code, json.loads(out) if code == 0 else {}
+
+
+def run(
+    folder: Path, server: RedisServer, deaths: Sequence[tuple[str, int]]
+) -> tuple[int, dict[str, dict[str, int]]]:
+    """Run all members to the end; return how many kills there were, and what members did.
+
+    Args:
+        folder: Has a folder for each member.
+        server: Where the state is.
+        deaths: Which member dies in which of its commits; started again each time.
+    """
+
+    def run_member(member: str) -> tuple[int, dict[str, int]]:
+        host = Host(folder, server, member)
+        for kills, death in enumerate([*(at for who, at in deaths if who == member), 0]):
+            host.start(death)
+            code, statistics = host.wait()
+            if code == 0:
+                return kills, statistics
+        raise AssertionError("the last run is not killed")
+
+    with ThreadPoolExecutor() as threads:
+        runs = dict(zip(MEMBERS, threads.map(run_member, MEMBERS), strict=True))
+    kills = sum(kills for kills, _ in runs.values())
+    statistics = {member: did for member, (_, did) in runs.items()}
+    return kills, statistics
+
+
+def test_sequences_that_are_split_between_two_engines_are_found(
+    clean_server: RedisServer, tmp_path: Path
+) -> None:
+    documents = stream(0)
+    split(tmp_path, documents, 0)
+    kills, statistics = run(tmp_path, clean_server, [])
+    assert kills == 0
+    assert len(expected(documents)) > 100
+    assert found(tmp_path) == expected(documents)
+    assert statistics["ada"]["sent"] > 10
+    assert statistics["bob"]["taken"] > 10
+    with clean_server.client() as client:
+        left = client.hkeys("kestrel:{shared}:values")
+    assert not [key for key in left if b"inbox" in key]
+
+
+def same_with_kills(folder: Path, server: RedisServer, seed: int) -> int:
+    """Compare members that are killed with one engine; return how many kills there were."""
+    chance = random.Random(seed)
+    documents = stream(seed)
+    split(folder, documents, seed)
+    deaths = [(chance.choice(MEMBERS), chance.randint(2, 25)) for _ in range(4)]
+    kills, _ = run(folder, server, deaths)
+    assert sorted(set(found(folder)), key=str) == sorted(set(expected(documents)), key=str)
+    return kills
+
+
+def test_one_that_is_killed_midway_makes_no_difference(
+    clean_server: RedisServer, tmp_path: Path
+) -> None:
+    assert same_with_kills(tmp_path, clean_server, 1) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 22))
+def test_many_kills_make_no_difference(
+    clean_server: RedisServer, tmp_path: Path, seed: int
+) -> None:
+    kills = same_with_kills(tmp_path, clean_server, seed)
+    print(f"{kills} kills, no difference")
+    assert kills
