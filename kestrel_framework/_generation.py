@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Self
 
 import attrs
@@ -277,7 +278,7 @@ class Generation:
 
     def match_of(self, state: MatchState) -> WaitingMatch | None:
         """Return a match with the numbers of this rule set; None if it has none of the steps."""
-        numbers = self._numbers_of_steps()
+        numbers = self._numbers_of_steps
         targets: list[int] = []
         held: set[Lineage] = set()
         for name, places in zip(state.steps, state.lineage, strict=True):
@@ -294,6 +295,7 @@ class Generation:
         condition = self.targets[number].condition
         return () if isinstance(condition, Program) else tuple(lineages_of(condition))
 
+    @cached_property
     def _numbers_of_steps(self) -> Mapping[StepName, int]:
         rules = self.rules.rules
         return {
