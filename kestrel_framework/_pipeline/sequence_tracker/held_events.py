@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -81,6 +82,10 @@ class HoldingMachine:
         """Return the timestamp of the oldest event of the key that began first, or None."""
         first = next(iter(self._held.values()), None)
         return None if first is None else first.oldest
+
+    def held(self) -> Iterator[list[StepEvent]]:
+        """Yield the events of each key, that which began first before all others."""
+        return (list(itertools.chain(*held.choices)) for held in self._held.values())
 
     def evict_oldest(self) -> None:
         """Let go of the key that began first."""

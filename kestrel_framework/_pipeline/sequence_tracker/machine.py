@@ -82,6 +82,7 @@ class SequenceMachine:
         self.expire = self.memory.expire
         self.oldest = self.memory.oldest
         self.evict_oldest = self.memory.evict_oldest
+        self.held = self.memory.held
         self.dump = self.memory.dump
         self.clear = self.memory.clear
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Final
 
 from kestrel_framework._pipeline.sequence_tracker.age_order import AgeOrder
@@ -15,7 +16,7 @@ from kestrel_framework._pipeline.sequence_tracker.partials import (
     WatchedPartial,
 )
 from kestrel_framework._pipeline.sequence_tracker.statistics import EndReason, TrackerStatistics
-from kestrel_framework._pipeline.sequence_tracker.step_events import GONE
+from kestrel_framework._pipeline.sequence_tracker.step_events import GONE, StepEvent
 
 NO_MAXSPAN: Final = 1 << 101
 """Longer than the time from any event to the end of time."""
@@ -138,6 +139,10 @@ class SequenceMemory:
         if known is None:
             return None
         return known.latest if known.latest < timestamp else known.previous
+
+    def held(self) -> Iterator[tuple[StepEvent, ...]]:
+        """Yield the events of each partial match, the oldest first."""
+        return (partial.events for partial in self.ages)
 
     # --- age and limits -------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from kestrel_framework._pipeline.sequence_tracker.encoding import (
     decode,
     encode,
 )
+from kestrel_framework._pipeline.sequence_tracker.evidence_budget import EvidenceBudget
 from kestrel_framework._pipeline.sequence_tracker.idleness import Idleness
 from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
 from kestrel_framework._pipeline.sequence_tracker.keys import Key, KeyReader, OwnsKey, ReadKey
@@ -106,6 +107,7 @@ class SequenceTracker:
     ) -> None:
         self.statistics = TrackerStatistics()
         self._limits = limits or TrackerLimits()
+        self._budget = EvidenceBudget(self._limits)
         self._waiting_room = WaitingRoom()
         self._rules = rules.rules
         self._machines: dict[int, _Machine] = {}
@@ -145,6 +147,8 @@ class SequenceTracker:
                 route.take(event, key, candidate.lineage, done)
             if statistics.live > most:
                 self._make_room(event.timestamp)
+        if self._budget.come(candidates):
+            self._make_lighter(candidates[-1].row.timestamp)
         return done
 
     def idle(self, targets: Targets) -> frozenset[int]:
@@ -229,6 +233,7 @@ class SequenceTracker:
         self.statistics.ended.update(ended)
         self.statistics.keys_left_out = state.keys_left_out
         self._load(state.machines)
+        self._budget.restore(len(snapshot))
 
     def adopt(self, previous: SequenceTracker) -> None:
         """Take over the state of a tracker of another rule set, which ends with that.
@@ -240,6 +245,7 @@ class SequenceTracker:
         self.statistics.ended.update(previous.statistics.ended)
         self.statistics.keys_left_out += previous.statistics.keys_left_out
         self._load(machines)
+        self._budget.go_on(previous._budget)
 
     # --- events --------------------------------------------------------------------
 
@@ -293,6 +299,13 @@ class SequenceTracker:
             oldest = machine.oldest()
             if oldest is not None:
                 heapq.heappush(ages, (oldest, rule, machine))
+
+    def _make_lighter(self, now: int) -> None:
+        """Let go of what has expired, then of the oldest entries where events take too much."""
+        machines = [*self._machines.values()]
+        for machine in machines:
+            machine.expire(now)
+        self._budget.obey(machines)
 
     # --- rules ----------------------------------------------------------------------
 
