@@ -48,7 +48,7 @@ class Checkpoints:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        self._digests: list[bytes] = []
+        self._digests: list[bytes | None] = []  # of what is stored; None where nobody knows
 
     def load(self, sources: Iterable[str]) -> Checkpoint:
         """Return the last checkpoint.
@@ -68,15 +68,17 @@ class Checkpoints:
             return Checkpoint(None, positions)
         return Checkpoint(self._snapshot(stored[_HEADER_KEY].value), positions)
 
-    def save(self, snapshot: bytes, positions: Mapping[str, str]) -> None:
+    def save(self, snapshot: bytes, positions: Mapping[str, str], fence: int | None = None) -> None:
         """Write a checkpoint.
 
         Args:
             snapshot: The state of the detector.
             positions: Where sources go on; those that are not in it go on where they did.
+            fence: The number of the engine as owner of the store, where it has owners.
 
         Raises:
-            StateError: the store cannot be written; the last checkpoint holds.
+            StateConflict: there is a newer owner; the last checkpoint holds.
+            StateError: the store cannot be written; the last checkpoint holds, or this one.
         """
         pieces = [
             snapshot[start : start + _PIECE_BYTES]
@@ -96,8 +98,9 @@ class Checkpoints:
             Change(_position_key(source), position.encode())
             for source, position in positions.items()
         ]
-        self._store.commit(changes)
-        self._digests = digests
+        self._digests = [None] * max(len(pieces), len(self._digests))
+        self._store.commit(changes, fence=fence)
+        self._digests = [*digests]
 
     def _snapshot(self, encoded: bytes) -> bytes:
         try:
@@ -113,8 +116,9 @@ class Checkpoints:
                     f"the stored state of the detector lacks piece {number} of {header.pieces}"
                 )
             pieces.append(found[key].value)
-        self._digests = [hashlib.sha256(piece).digest() for piece in pieces]
-        if _digest_of(self._digests) != header.digest:
+        digests = [hashlib.sha256(piece).digest() for piece in pieces]
+        self._digests = [*digests]
+        if _digest_of(digests) != header.digest:
             raise StateError("the stored state of the detector is damaged: its digest is wrong")
         return b"".join(pieces)
 

@@ -18,7 +18,6 @@ import attrs
 
 from kestrel_framework._assembly import Assembler, Assembly
 from kestrel_framework._batch_feed import BatchFeed
-from kestrel_framework._checkpoints import Checkpoints
 from kestrel_framework._pipeline.action_runner import ActionRunner
 from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
 from kestrel_framework._pipeline.bounded_queue import QueueClosedError
@@ -32,6 +31,7 @@ from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework._source_times import SourceTimes
+from kestrel_framework._state_keeping import StateKeeper
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import KestrelError, OutputError, StateError
@@ -78,7 +78,6 @@ class Engine:
         ]
         self._actions = ActionRunner(assembly.actions, kernel_logger())
         self._dispatcher = AlertDispatcher([*self._writers, self._actions])
-        self._checkpoints = None if assembly.store is None else Checkpoints(assembly.store)
         self._positions: dict[str, str] = {}
         self._unacknowledged: dict[str, str] = {}
         self._live = {
@@ -88,6 +87,14 @@ class Engine:
         }
         self._times = SourceTimes(assembly.detector, configuration.sources, self._live)
         self._checkpoint_at = 0.0
+        self._stopping = threading.Event()
+        self._state = StateKeeper(
+            assembly.store,
+            configuration.state,
+            self._stopping,
+            on_end=self._state_is_over,
+            on_wait=self._times.stood_still,
+        )
         self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
         self._stop_requested = False
         # A SimpleQueue may be put into from a signal handler; a lock must not be taken there.
@@ -160,6 +167,7 @@ class Engine:
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }
         statistics["actions"] = dict(self._actions.outcomes)
+        statistics["state"] = attrs.asdict(self._state.statistics)
         statistics["counters"] = {
             path: dict(counts)
             for path, counters in assembly.counters.items()
@@ -231,7 +239,8 @@ class Engine:
     def _open(self) -> bool:
         """Open what alerts need, and say whether everything is there."""
         try:
-            self._restore()
+            if not self._restore():
+                return False
         except StateError as error:
             self._record.fail(error, ExitStatus.OUTPUT_FAILED)
             return False
@@ -262,14 +271,16 @@ class Engine:
             return False
         return True
 
-    def _restore(self) -> None:
-        if self._checkpoints is None:
-            return
-        checkpoint = self._checkpoints.load(self._assembly.sources)
+    def _restore(self) -> bool:
+        """Go on from the last checkpoint; False where a stop came before the state was ours."""
+        checkpoint = self._state.open(self._assembly.sources)
+        if checkpoint is None:
+            return False
         if checkpoint.snapshot is not None:
             self._detector.restore(checkpoint.snapshot)
             self._carry_out(self._times.end_unknown)
         self._positions.update(checkpoint.positions)
+        return True
 
     # --- running --------------------------------------------------------------------
 
@@ -292,6 +303,8 @@ class Engine:
                 item, job = self._feed.next()
             except QueueClosedError:
                 break
+            if self._state.is_over:
+                return
             self._replace_rules()
             if isinstance(item, SourceEnded):
                 complete = self._end_of(item) and complete
@@ -357,9 +370,9 @@ class Engine:
 
     def _dispatch(self, alerts: Iterable[Alert]) -> None:
         now = time.time_ns()
-        self._dispatcher.dispatch(
-            [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
-        )
+        found = [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
+        if found and self._state.may_alert():
+            self._dispatcher.dispatch(found)
 
     def _replace_rules(self) -> None:
         while True:
@@ -376,7 +389,7 @@ class Engine:
             else:
                 done.set_result(None)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, last: bool = False) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
 
         Then another run, or the source, begins again before it: at least once.
@@ -386,19 +399,11 @@ class Engine:
             return
         if any(writer.counts.undelivered for writer in self._writers):
             return
-        try:
-            self._commit()
-        except StateError as error:
-            self._record.fail(error, ExitStatus.OUTPUT_FAILED)
-            self.stop()
+        if not self._state.save(self._detector.snapshot, self._unacknowledged, last=last):
             return
         for name, position in self._unacknowledged.items():
             self._readers[name].acknowledge(position)
         self._unacknowledged.clear()
-
-    def _commit(self) -> None:
-        if self._checkpoints is not None:
-            self._checkpoints.save(self._detector.snapshot(), self._unacknowledged)
 
     # --- stopping -------------------------------------------------------------------
 
@@ -406,6 +411,7 @@ class Engine:
         """Carry out `stop` in a thread that may wait, unlike a signal handler."""
         if not self._wake.get():
             return
+        self._stopping.set()
         for reader in list(self._readers.values()):
             reader.stop()
         self._feed.hurry(self._settings.close_timeout / _WORKERS_SHARE)
@@ -420,7 +426,7 @@ class Engine:
         for reader in self._readers.values():
             reader.stop()
         if self._orderly:
-            self._checkpoint()
+            self._checkpoint(last=True)
         self._feed.close(timeout)
         for reader in self._readers.values():
             reader.finish()
@@ -441,12 +447,15 @@ class Engine:
             if reader.discarded:
                 self._record.lose("not_taken_in_time", reader.discarded)
         self._record.end()
-        if self._assembly.store is not None:
-            self._assembly.store.close()
+        self._state.close()
         self._refuse_replacements()
 
     def _output_is_over(self, error: KestrelError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+
+    def _state_is_over(self, error: StateError) -> None:
+        self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+        self.stop()
 
     def _left_behind(self, what: str, status: ExitStatus) -> None:
         problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
