@@ -19,12 +19,12 @@ def namespace_of(folder: Path) -> str:
     return hashlib.sha256(str(folder).encode()).hexdigest()[:32]
 
 
-def kept_in(server: RedisServer, **settings: object) -> Keeping:
+def kept_in(server: RedisServer, url: str | None = None, **settings: object) -> Keeping:
     """Return what engines keep in a server, in a namespace for each folder."""
 
     def state(folder: Path) -> StateConfig:
         options = {
-            "url": server.url,
+            "url": url or server.url,
             "namespace": namespace_of(folder),
             "command_timeout": 2.0,
             "connect_timeout": 2.0,
