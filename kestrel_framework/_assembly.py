@@ -28,6 +28,7 @@ from kestrel_framework.interfaces import (
     PredicateEvaluator,
     RuleCompiler,
     StateStore,
+    SupportsOwnership,
 )
 from kestrel_framework.rule import LoadReport, RuleSet
 from kestrel_framework.rule_loading import load_rules
@@ -239,9 +240,14 @@ class Assembler:
 
     def _store(self) -> StateStore | None:
         state = self._configuration.state
-        if state.type == FORGETFUL_STATE:
-            return None
-        return self._instance(self._registry.state_stores, "state", "", state.type, state.options)
+        store = None
+        if state.type != FORGETFUL_STATE:
+            stores = self._registry.state_stores
+            store = self._instance(stores, "state", "", state.type, state.options)
+        if state.standby and not isinstance(store, SupportsOwnership):
+            problem = f"the state store `{state.type}` has no owner whose place could be taken"
+            raise ConfigurationError(problem, path="state.standby")
+        return store
 
     def _instance(
         self,

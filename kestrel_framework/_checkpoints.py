@@ -62,17 +62,19 @@ class Checkpoints:
             return Checkpoint(None, positions)
         return Checkpoint(self._detector.read(stored[self._key].value), positions)
 
-    def save(self, snapshot: bytes, positions: Mapping[str, str]) -> None:
+    def save(self, snapshot: bytes, positions: Mapping[str, str], fence: int | None = None) -> None:
         """Write a checkpoint.
 
         Args:
             snapshot: The state of the detector.
             positions: Where sources go on; those that are not in it go on where they did.
+            fence: The number of the engine as owner of the store, where it has owners.
 
         Raises:
-            StateError: the store cannot be written; the last checkpoint holds.
+            StateConflict: there is a newer owner; the last checkpoint holds.
+            StateError: the store cannot be written; the last checkpoint holds, or this one.
         """
-        self._store.commit(self.changes(snapshot, positions))
+        self._store.commit(self.changes(snapshot, positions), fence=fence)
         self.settle()
 
     def changes(self, snapshot: bytes, positions: Mapping[str, str]) -> list[Change]:

@@ -36,13 +36,13 @@ class PiecewiseValue:
         self._store = store
         self._key = key
         self._name = name
-        self._digests: Sequence[bytes] = ()
+        self._digests: Sequence[bytes | None] = ()  # of what is stored; None where nobody knows
         self._next_digests: Sequence[bytes] = ()
 
     def written(self, value: bytes) -> tuple[bytes, list[Change]]:
         """Return the header of a value, and what has to change in the store.
 
-        Call `settle` when that is committed.
+        Call `settle` when that is committed; until then, nobody knows what is in the store.
         """
         pieces = [
             value[start : start + _PIECE_BYTES] for start in range(0, len(value), _PIECE_BYTES)
@@ -56,6 +56,7 @@ class PiecewiseValue:
         surplus = range(len(pieces), len(self._digests))
         changes += [Change(self._piece_key(number), None) for number in surplus]
         self._next_digests = digests
+        self._digests = [None] * max(len(pieces), len(self._digests))
         return msgspec.msgpack.encode(_Header(len(pieces), _digest_of(digests))), changes
 
     def settle(self) -> None:
@@ -79,8 +80,9 @@ class PiecewiseValue:
             if key not in found:
                 raise StateError(f"{self._name} lacks piece {number} of {known.pieces}")
             pieces.append(found[key].value)
-        self._digests = [hashlib.sha256(piece).digest() for piece in pieces]
-        if _digest_of(self._digests) != known.digest:
+        digests = [hashlib.sha256(piece).digest() for piece in pieces]
+        self._digests = digests
+        if _digest_of(digests) != known.digest:
             raise StateError(f"{self._name} is damaged: its digest is wrong")
         return b"".join(pieces)
 

@@ -75,6 +75,11 @@ class SourceTimes:
             return _NOTHING
         return self._detector.leave_out(source)
 
+    def stood_still(self, seconds: float) -> None:
+        """Hear that the engine took nothing from any source for some time."""
+        for source in self._quiet_since:
+            self._quiet_since[source] += seconds
+
     def end(self, source: str) -> list[Alert]:
         """Hear that a source brings nothing any more."""
         return self._detector.end_source(source)

@@ -121,3 +121,60 @@ class SupportsWatch(Protocol):
         Raises:
             StateError: the store is closed.
         """
+
+
+@runtime_checkable
+class StateOwnership(Protocol):
+    """The right to write to a state store for some time, under a fence. Safe between threads.
+
+    Whoever owns the store next has a greater fence, and from that moment on the store refuses
+    commits with this one, whether its owner knows it or not: a process that was stopped for an
+    hour, and wakes up in the middle of a commit, changes nothing. The time only says when
+    another one may own the store; what is stored does not hang on it.
+    """
+
+    @property
+    def fence(self) -> int:
+        """What to commit with: greater than that of every owner before."""
+
+    @property
+    def seconds_left(self) -> float:
+        """How long nobody else can own the store, at least; 0 where somebody perhaps can.
+
+        Takes no time, and counts the time for which the process or the host was asleep.
+        """
+
+    def renew(self) -> None:
+        """Own the store for the whole time again, from now on.
+
+        Works as well after the time has run out, as long as nobody else owned the store.
+
+        Raises:
+            StateConflict: it was released, or there is another owner; this one is over.
+            StateError: the store cannot be reached (transient), or refuses.
+        """
+
+    def release(self) -> None:
+        """Let others own the store at once. A second call, or one when it is lost, does nothing.
+
+        Raises:
+            StateError: the store cannot be reached; others wait for the time to run out.
+        """
+
+
+@runtime_checkable
+class SupportsOwnership(Protocol):
+    """A state store that has one owner at a time, on whatever host."""
+
+    def own(self, owner: str, seconds: float) -> StateOwnership:
+        """Own the store, which is free, or whose owner let the time run out.
+
+        Args:
+            owner: Names one process and those that follow it, such as a host's name: the same
+                owner gets the store again at once, and fences its former self off.
+            seconds: How long others wait for an owner that does not renew. Renew after a third.
+
+        Raises:
+            StateConflict: another one owns it; the problem names the owner, and says for how long.
+            StateError: the store cannot be reached (transient), or refuses.
+        """

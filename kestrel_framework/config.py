@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import attrs
 from attrs import validators
@@ -51,6 +51,7 @@ ENVIRONMENT_PREFIX: Final = "KESTREL_"
 FORGETFUL_STATE: Final = "memory"
 """The type of state store that stands for none."""
 _LARGEST_FILE: Final = 1 << 24
+_LONGEST_OWNER: Final = 256
 _INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -129,6 +130,12 @@ def _state_type(state: StateConfig) -> str:
     return FORGETFUL_STATE if state.directory is None else "builtin:sqlite"
 
 
+def _check_owner(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= _LONGEST_OWNER:
+        problem = f"must be 1 to {_LONGEST_OWNER} bytes that can be printed, not {value[:80]!r}"
+        raise ConfigurationError(problem, path=attribute.name)
+
+
 @attrs.frozen
 class StateConfig(SectionConfig):
     """Where the state is kept."""
@@ -142,6 +149,37 @@ class StateConfig(SectionConfig):
         metadata={
             "help": "The type of the state store. Default: `builtin:sqlite` where there is a "
             "`directory`, else `memory`, which forgets."
+        },
+    )
+    owner: str | None = attrs.field(
+        default=None,
+        validator=validators.optional(_check_owner),
+        metadata={
+            "help": "Who owns the state, where the store has one owner at a time: each host its "
+            "own name. An engine that starts takes the place of one of the same name at once. "
+            "Default: the name of the host."
+        },
+    )
+    lease: float = attrs.field(
+        default=15.0,
+        validator=[validators.ge(0.5), validators.le(86_400.0)],
+        metadata={
+            "help": "Seconds after which another engine may take the state over from one that is "
+            "not heard of."
+        },
+    )
+    standby: bool = attrs.field(
+        default=False,
+        metadata={
+            "help": "Where another engine owns the state, wait to take its place, instead of "
+            "failing. Needs a store that has owners, such as `redis`."
+        },
+    )
+    outage: Literal["wait", "go_on"] = attrs.field(
+        default="wait",
+        metadata={
+            "help": "What follows while the store is away: `wait` reads no further until it is "
+            "back; `go_on` matches and alerts without commits."
         },
     )
 

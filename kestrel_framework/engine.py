@@ -18,7 +18,6 @@ import attrs
 
 from kestrel_framework._assembly import Assembler, Assembly
 from kestrel_framework._batch_feed import BatchFeed
-from kestrel_framework._checkpoints import Checkpoints
 from kestrel_framework._pipeline.action_runner import ActionRunner
 from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
 from kestrel_framework._pipeline.bounded_queue import QueueClosedError
@@ -31,12 +30,12 @@ from kestrel_framework._pipeline.source_reader import (
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
-from kestrel_framework._shared_sequences import Membership
 from kestrel_framework._source_times import SourceTimes
+from kestrel_framework._state_keeping import StateKeeper
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
-from kestrel_framework.errors import ConfigurationError, KestrelError, OutputError, StateError
-from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress, SupportsWatch
+from kestrel_framework.errors import KestrelError, OutputError, StateError
+from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
 from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
@@ -80,10 +79,8 @@ class Engine:
         ]
         self._actions = ActionRunner(assembly.actions, kernel_logger())
         self._dispatcher = AlertDispatcher([*self._writers, self._actions])
-        self._shared = _membership(configuration, assembly)
-        self._checkpoints = None if assembly.store is None else Checkpoints(assembly.store)
         self._interval = (
-            _CHECKPOINT_SECONDS if self._shared is None else configuration.shared.interval
+            configuration.shared.interval if configuration.shared.member else _CHECKPOINT_SECONDS
         )
         self._positions: dict[str, str] = {}
         self._unacknowledged: dict[str, str] = {}
@@ -94,6 +91,15 @@ class Engine:
         }
         self._times = SourceTimes(assembly.detector, configuration.sources, self._live)
         self._checkpoint_at = 0.0
+        self._stopping = threading.Event()
+        self._state = StateKeeper(
+            assembly.store,
+            configuration,
+            assembly.detector,
+            self._stopping,
+            on_end=self._state_is_over,
+            on_wait=self._times.stood_still,
+        )
         self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
         self._stop_requested = False
         # A SimpleQueue may be put into from a signal handler; a lock must not be taken there.
@@ -161,13 +167,12 @@ class Engine:
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
-        if self._shared is not None:
-            statistics["shared"] = attrs.asdict(self._shared.statistics)
         statistics["workers"] = attrs.asdict(self._feed.statistics)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
         }
         statistics["actions"] = dict(self._actions.outcomes)
+        statistics.update(self._state.statistics)
         statistics["counters"] = {
             path: dict(counts)
             for path, counters in assembly.counters.items()
@@ -239,7 +244,8 @@ class Engine:
     def _open(self) -> bool:
         """Open what alerts need, and say whether everything is there."""
         try:
-            self._restore()
+            if not self._restore():
+                return False
         except StateError as error:
             self._record.fail(error, ExitStatus.OUTPUT_FAILED)
             return False
@@ -270,15 +276,16 @@ class Engine:
             return False
         return True
 
-    def _restore(self) -> None:
-        keeper = self._shared or self._checkpoints
-        if keeper is None:
-            return
-        checkpoint = keeper.load(self._assembly.sources)
+    def _restore(self) -> bool:
+        """Go on from the last checkpoint; False where a stop came before the state was ours."""
+        checkpoint = self._state.open(self._assembly.sources)
+        if checkpoint is None:
+            return False
         if checkpoint.snapshot is not None:
             self._detector.restore(checkpoint.snapshot)
             self._carry_out(self._times.end_unknown)
         self._positions.update(checkpoint.positions)
+        return True
 
     # --- running --------------------------------------------------------------------
 
@@ -301,13 +308,16 @@ class Engine:
                 item, job = self._feed.next()
             except QueueClosedError:
                 break
+            if self._state.is_over:
+                return
             self._replace_rules()
             if isinstance(item, SourceEnded):
                 complete = self._end_of(item) and complete
             elif isinstance(item, Delivery):
                 self._take(item, job)
-            if time.monotonic() >= self._checkpoint_at or self._must_send():
+            if time.monotonic() >= self._checkpoint_at:
                 self._checkpoint()
+            self._keep_pace()
         if complete and not self._stop_requested:
             self._carry_out(self._detector.finish)
             self._follow_to_the_end()
@@ -367,9 +377,9 @@ class Engine:
 
     def _dispatch(self, alerts: Iterable[Alert]) -> None:
         now = time.time_ns()
-        self._dispatcher.dispatch(
-            [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
-        )
+        found = [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
+        if found and self._state.may_alert():
+            self._dispatcher.dispatch(found)
 
     def _replace_rules(self) -> None:
         while True:
@@ -380,7 +390,7 @@ class Engine:
             if not done.set_running_or_notify_cancel():
                 continue
             try:
-                if self._shared is not None:
+                if self._state.is_shared:
                     raise KestrelError(
                         "rules cannot be replaced while sequences are shared: start the members "
                         "again, one after the other"
@@ -391,55 +401,37 @@ class Engine:
             else:
                 done.set_result(None)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, last: bool = False) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
 
         Then another run, or the source, begins again before it: at least once.
         """
         self._checkpoint_at = time.monotonic() + self._interval
-        try:
-            if self._shared is not None:
-                self._dispatch(self._shared.turn())
-            if not self._dispatcher.drain(self._settings.close_timeout):
-                return
-            if any(writer.counts.undelivered for writer in self._writers):
-                return
-            self._commit()
-        except KestrelError as error:
-            self._record.fail(error, ExitStatus.OUTPUT_FAILED)
-            self.stop()
+        self._carry_out(self._state.turn)
+        if not self._dispatcher.drain(self._settings.close_timeout):
+            return
+        if any(writer.counts.undelivered for writer in self._writers):
+            return
+        if not self._state.save(self._detector.snapshot, self._unacknowledged, last=last):
             return
         for name, position in self._unacknowledged.items():
             self._readers[name].acknowledge(position)
         self._unacknowledged.clear()
 
-    def _commit(self) -> None:
-        if self._shared is not None and self._orderly:
-            self._shared.leave(self._detector.snapshot(), self._unacknowledged)
-        elif self._shared is not None:
-            self._shared.save(self._detector.snapshot(), self._unacknowledged)
-        elif self._checkpoints is not None:
-            self._checkpoints.save(self._detector.snapshot(), self._unacknowledged)
-
-    # --- sequences that are shared ------------------------------------------------------
-
-    def _must_send(self) -> bool:
-        """Say whether too much waits to be sent; wait where others have too much to take."""
-        if self._shared is None:
-            return False
-        while self._shared.is_behind and not self._stop_requested:
+    def _keep_pace(self) -> None:
+        """Send before too much waits to be sent, and wait where others have too much to take."""
+        if self._state.has_much_to_send:
             self._checkpoint()
+        while self._state.is_ahead and not self._stop_requested:
             time.sleep(min(self._interval, _PATIENCE))
-        return self._shared.is_full
+            self._checkpoint()
 
     def _follow_to_the_end(self) -> None:
-        """Follow what others send, until no member reads anything any more."""
-        if self._shared is None:
-            return
-        self._shared.end()
-        while not (self._shared.is_over or self._stop_requested):
-            self._checkpoint()
+        """Follow what others send, until nobody has anything to send any more."""
+        self._state.end()
+        while not (self._state.is_finished or self._stop_requested):
             time.sleep(min(self._interval, _PATIENCE))
+            self._checkpoint()
 
     # --- stopping -------------------------------------------------------------------
 
@@ -447,6 +439,7 @@ class Engine:
         """Carry out `stop` in a thread that may wait, unlike a signal handler."""
         if not self._wake.get():
             return
+        self._stopping.set()
         for reader in list(self._readers.values()):
             reader.stop()
         self._feed.hurry(self._settings.close_timeout / _WORKERS_SHARE)
@@ -461,7 +454,7 @@ class Engine:
         for reader in self._readers.values():
             reader.stop()
         if self._orderly:
-            self._checkpoint()
+            self._checkpoint(last=True)
         self._feed.close(timeout)
         for reader in self._readers.values():
             reader.finish()
@@ -482,12 +475,15 @@ class Engine:
             if reader.discarded:
                 self._record.lose("not_taken_in_time", reader.discarded)
         self._record.end()
-        if self._assembly.store is not None:
-            self._assembly.store.close()
+        self._state.close()
         self._refuse_replacements()
 
     def _output_is_over(self, error: KestrelError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+
+    def _state_is_over(self, error: StateError) -> None:
+        self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+        self.stop()
 
     def _left_behind(self, what: str, status: ExitStatus) -> None:
         problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
@@ -501,24 +497,6 @@ class Engine:
                 return
             if done.set_running_or_notify_cancel():
                 done.set_exception(KestrelError("the engine has ended"))
-
-
-def _membership(configuration: Configuration, assembly: Assembly) -> Membership | None:
-    """Return what shares the sequences of an engine, if they are shared.
-
-    Raises:
-        ConfigurationError: the state store is for one engine alone.
-    """
-    if not configuration.shared.member:
-        return None
-    if not isinstance(assembly.store, SupportsWatch):
-        raise ConfigurationError(
-            "sequences are shared through a state store that several engines use at once, such as "
-            f"`redis`; `{configuration.state.type}` is for one",
-            path="state.type",
-        )
-    log = kernel_logger()
-    return Membership(assembly.store, assembly.detector, configuration.shared, log.warning)
 
 
 def _place(error: KestrelError) -> str:

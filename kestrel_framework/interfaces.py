@@ -22,8 +22,10 @@ from kestrel_framework._state_interfaces import Change as Change
 from kestrel_framework._state_interfaces import KeyChanged as KeyChanged
 from kestrel_framework._state_interfaces import Resynchronize as Resynchronize
 from kestrel_framework._state_interfaces import StateChange as StateChange
+from kestrel_framework._state_interfaces import StateOwnership as StateOwnership
 from kestrel_framework._state_interfaces import StateStore as StateStore
 from kestrel_framework._state_interfaces import StateWatch as StateWatch
+from kestrel_framework._state_interfaces import SupportsOwnership as SupportsOwnership
 from kestrel_framework._state_interfaces import SupportsWatch as SupportsWatch
 from kestrel_framework._state_interfaces import Versioned as Versioned
 

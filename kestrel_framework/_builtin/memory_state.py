@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 
+from kestrel_framework._builtin.memory_ownership import MemoryOwners, MemoryOwnership
 from kestrel_framework._builtin.memory_watch import MemoryStateWatch
 from kestrel_framework.errors import StateConflict, StateError
 from kestrel_framework.interfaces import Change, Versioned
@@ -21,7 +22,7 @@ class MemoryStateStore:
     def __init__(self) -> None:
         self._entries: dict[bytes, Versioned] = {}
         self._commits = 0
-        self._fence: int | None = None
+        self._owners = MemoryOwners()
         self._closed = False
         self._watches: tuple[MemoryStateWatch, ...] = ()
         self._watching = Lock()
@@ -44,15 +45,15 @@ class MemoryStateStore:
         self._check_open()
         if len({change.key for change in changes}) < len(changes):
             raise StateError("a commit has two changes of one key")
-        if fence is not None and self._fence is not None and fence < self._fence:
-            raise StateConflict(f"owner {fence} was fenced off by owner {self._fence}")
+        if fence is not None:
+            self._owners.check(fence)
         changed = tuple(
             key for key, version in (expected or {}).items() if self._version(key) != version
         )
         if changed:
             raise StateConflict(f"{len(changed)} keys were changed by somebody else", changed)
         if fence is not None:
-            self._fence = fence
+            self._owners.committed(fence)
         self._commits += 1
         written: dict[bytes, int] = {}
         for change in changes:
@@ -71,6 +72,10 @@ class MemoryStateStore:
         with self._watching:
             self._watches = (*self._watches, watch)
         return watch
+
+    def own(self, owner: str, seconds: float) -> MemoryOwnership:
+        self._check_open()
+        return self._owners.own(owner, seconds)
 
     def close(self) -> None:
         self._closed = True

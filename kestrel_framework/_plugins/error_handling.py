@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
@@ -15,6 +16,7 @@ from kestrel_framework.errors import (
     ResourceLimitError,
     RuleError,
     StateConflict,
+    StateError,
 )
 
 
@@ -150,7 +152,22 @@ def blames_plugin(error: KestrelError) -> bool:
     """Say whether an error counts against the plugin that raised it.
 
     A wrong rule or setting is its author's, a lost race nobody's, and a
-    limit that a rule ran into costs that rule alone.
+    limit that a rule ran into costs that rule alone. A state store whose server is away
+    says so, and whoever needs it waits: it must not be left alone once the server is back.
     """
+    if isinstance(error, StateError) and error.transient:
+        return False
     innocent = (RuleError, ConfigurationError, StateConflict, ResourceLimitError)
     return isinstance(error, PluginError) or not isinstance(error, innocent)
+
+
+ErrorT = TypeVar("ErrorT", bound=KestrelError)
+
+
+def translated(kind: type[ErrorT], error: KestrelError) -> ErrorT:
+    """Return `error` itself if it is of the kind, else one of the kind that it caused."""
+    if isinstance(error, kind):
+        return error
+    made = kind(str(error), severity=error.severity, context=error.context)
+    made.__cause__ = error
+    return made

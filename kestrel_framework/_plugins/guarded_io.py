@@ -1,4 +1,4 @@
-"""Sources, outputs, actions and state stores behind their fault boundary.
+"""Sources, outputs and actions behind their fault boundary.
 
 Each is itself an object of its interface, so that the engine's threads need not know
 of faults: what comes out is a checked value, or an error whose class says what follows.
@@ -6,7 +6,7 @@ of faults: what comes out is a checked value, or an error whose class says what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from kestrel_framework._plugins.error_handling import (
@@ -16,34 +16,24 @@ from kestrel_framework._plugins.error_handling import (
     always,
     skip_suspended,
     skip_unexpected,
+    translated,
 )
 from kestrel_framework._plugins.faults import Failed, FaultBoundary
 from kestrel_framework.action import ActionOutcome, ActionRequest, ActionStatus
 from kestrel_framework.alert import Alert
 from kestrel_framework.errors import (
     InputError,
-    KestrelError,
     OutputError,
-    StateError,
 )
 from kestrel_framework.event import EventBatch
 from kestrel_framework.interfaces import (
     ActionExecutor,
-    Change,
     EventSource,
-    KeyChanged,
     OutputHandler,
-    Resynchronize,
-    StateChange,
-    StateStore,
-    StateWatch,
     SupportsLiveness,
     SupportsProgress,
-    SupportsWatch,
-    Versioned,
 )
 
-KeyT = TypeVar("KeyT")
 T = TypeVar("T")
 
 _STOP: Final = HandlerChain()
@@ -51,7 +41,6 @@ _CONTINUE: Final = HandlerChain(always(Decision.CONTINUE))
 _READ: Final = HandlerChain(skip_unexpected)
 _WRITE: Final = HandlerChain(RetryTransient(), skip_unexpected, skip_suspended)
 _EXECUTE: Final = HandlerChain(RetryTransient(), always(Decision.SKIP))
-_STORE: Final = HandlerChain(RetryTransient())
 
 
 class GuardedSource:
@@ -83,7 +72,7 @@ class GuardedSource:
     def open(self, position: str | None) -> None:
         result = self._boundary.call("open", lambda: self._source.open(position), _STOP)
         if isinstance(result, Failed):
-            raise _as(InputError, result.error)
+            raise translated(InputError, result.error)
 
     def read(self, max_events: int, timeout: float) -> EventBatch | None:
         result = self._boundary.call(
@@ -92,7 +81,7 @@ class GuardedSource:
         if isinstance(result, Failed):
             if result.decision is Decision.SKIP:
                 raise result.error
-            raise _as(InputError, result.error)
+            raise translated(InputError, result.error)
         return result.value
 
     def acknowledge(self, position: str) -> None:
@@ -126,7 +115,7 @@ class GuardedOutput:
     def open(self) -> None:
         result = self._boundary.call("open", self._output.open, _STOP)
         if isinstance(result, Failed):
-            raise _as(OutputError, result.error)
+            raise translated(OutputError, result.error)
 
     def write(self, alerts: Sequence[Alert]) -> None:
         self._deliver("write", lambda: self._output.write(alerts))
@@ -142,7 +131,7 @@ class GuardedOutput:
         if isinstance(result, Failed):
             if result.decision is Decision.SKIP:
                 raise result.error
-            raise _as(OutputError, result.error)
+            raise translated(OutputError, result.error)
 
 
 class GuardedAction:
@@ -164,116 +153,9 @@ class GuardedAction:
         return result.value
 
 
-class GuardedStateStore:
-    """A `StateStore` behind its boundary; raises `StateError` alone."""
-
-    def __init__(self, store: StateStore, boundary: FaultBoundary) -> None:
-        self._store = store
-        self._boundary = boundary
-
-    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
-        return self._call("get_many", lambda: _checked_mapping(self._store.get_many(keys)))
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Versioned]]:
-        yield from self._call("scan", lambda: list(self._store.scan(prefix)))
-
-    def commit(
-        self,
-        changes: Sequence[Change],
-        expected: Mapping[bytes, int | None] | None = None,
-        fence: int | None = None,
-    ) -> Mapping[bytes, int]:
-        return self._call(
-            "commit",
-            lambda: _checked_mapping(self._store.commit(changes, expected, fence)),
-            # A commit whose answer was lost would find versions that it changed itself.
-            idempotent=expected is None,
-        )
-
-    def close(self) -> None:
-        self._boundary.call("close", self._store.close, _CONTINUE, in_any_case=True)
-
-    def _call(self, operation: str, function: Callable[[], T], *, idempotent: bool = True) -> T:
-        result = self._boundary.call(operation, function, _STORE, idempotent=idempotent)
-        if isinstance(result, Failed):
-            raise _as(StateError, result.error)
-        return result.value
-
-
-class GuardedWatchableStore(GuardedStateStore):
-    """A `StateStore` that tells what is committed to it, behind its boundary."""
-
-    def __init__(self, store: StateStore, watched: SupportsWatch, boundary: FaultBoundary) -> None:
-        super().__init__(store, boundary)
-        self._watched = watched
-
-    def watch(self, prefix: bytes) -> StateWatch:
-        made = self._call("watch", lambda: _checked_watch(self._watched.watch(prefix)))
-        return GuardedStateWatch(made, self._boundary)
-
-
-class GuardedStateWatch:
-    """A `StateWatch` behind the boundary of its store; raises `StateError` alone."""
-
-    def __init__(self, watch: StateWatch, boundary: FaultBoundary) -> None:
-        self._watch = watch
-        self._boundary = boundary
-
-    def next(self, timeout: float) -> Sequence[StateChange]:
-        result = self._boundary.call(
-            "next", lambda: _checked_changes(self._watch.next(timeout)), _STOP
-        )
-        if isinstance(result, Failed):
-            raise _as(StateError, result.error)
-        return result.value
-
-    def close(self) -> None:
-        self._boundary.call("close", self._watch.close, _CONTINUE, in_any_case=True)
-
-
-def guarded_state_store(store: StateStore, boundary: FaultBoundary) -> StateStore:
-    """Return a store behind its boundary, which supports watching if the store does."""
-    if isinstance(store, SupportsWatch):
-        return GuardedWatchableStore(store, store, boundary)
-    return GuardedStateStore(store, boundary)
-
-
-ErrorT = TypeVar("ErrorT", InputError, OutputError, StateError)
-
-
-def _as(kind: type[ErrorT], error: KestrelError) -> ErrorT:
-    """Return `error` itself if it is of the kind, else one of the kind that it caused."""
-    if isinstance(error, kind):
-        return error
-    translated = kind(str(error), severity=error.severity, context=error.context)
-    translated.__cause__ = error
-    return translated
-
-
 def _checked(kind: type[T], value: object) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"it returned a {type(value).__name__}, not a {kind.__name__}")
-    return value
-
-
-def _checked_mapping(value: Mapping[KeyT, T]) -> Mapping[KeyT, T]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"it returned a {type(value).__name__}, not a mapping")
-    return value
-
-
-def _checked_watch(value: object) -> StateWatch:
-    if not isinstance(value, StateWatch):
-        raise TypeError(f"it returned a {type(value).__name__}, not a StateWatch")
-    return value
-
-
-def _checked_changes(value: Sequence[StateChange]) -> Sequence[StateChange]:
-    if not isinstance(value, Sequence):
-        raise TypeError(f"it returned a {type(value).__name__}, not a sequence")
-    for change in value:
-        if not isinstance(change, KeyChanged | Resynchronize):
-            raise TypeError(f"it returned a {type(change).__name__} among the changes")
     return value
 
 

@@ -18,10 +18,10 @@ from kestrel_framework._plugins.guarded_io import (
     GuardedAction,
     GuardedOutput,
     GuardedSource,
-    guarded_state_store,
 )
 from kestrel_framework._plugins.guarded_patterns import GuardedPatternEngine
 from kestrel_framework._plugins.guarded_rules import GuardedCompiler, GuardedEvaluator
+from kestrel_framework._plugins.guarded_state import guarded_state_store
 from kestrel_framework._plugins.hook_calls import call_hook, kind_of, named_in, read_commands
 from kestrel_framework.errors import PluginError
 from kestrel_framework.hookspecs import CommandOffers, SchemaExtension

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -26,12 +26,33 @@ from kestrel_framework._shared_sequences.records import (
 )
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector
-from kestrel_framework.errors import KestrelError, StateConflict, StateError
+from kestrel_framework.errors import StateConflict, StateError
 from kestrel_framework.interfaces import Change, StateStore, Versioned
 
 _MOST_UNSENT_BYTES: Final = 8 * 1024 * 1024
+_MOST_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""How much may wait to be sent while the store is away; then this member reads no more."""
 _MOST_UNTAKEN: Final = 512
 """How many messages of this member may wait in inboxes; then it reads no more events."""
+
+
+@attrs.frozen
+class _Commit:
+    """A commit, and what it means.
+
+    Attributes:
+        changes: As for the store.
+        expected: As for the store.
+        messages: How many of the unsent messages it sends.
+        sent: How many are sent to each partition then.
+        kept: The partitions that this member still has then.
+    """
+
+    changes: Sequence[Change]
+    expected: Mapping[bytes, int | None]
+    messages: int
+    sent: list[int]
+    kept: frozenset[int]
 
 
 @attrs.frozen
@@ -100,6 +121,7 @@ class Membership:
         self._ended = False
         self._sent = [0] * config.partitions
         self._unsent: list[tuple[int, bytes]] = []
+        self._unsettled: _Commit | None = None
         self._owned: dict[int, OwnedPartition] = {}
         self._records: dict[int, PartitionRecord] = {}
         self._taken_over = self._lost = self._messages_taken = self._messages_sent = 0
@@ -111,8 +133,9 @@ class Membership:
 
     @property
     def is_behind(self) -> bool:
-        """Whether others have so much to take that this member should read no more."""
-        return self._waiting >= _MOST_UNTAKEN
+        """Whether so much is not sent, or not taken, that this member should read no more."""
+        unsent = self._detector.size + sum(len(message) for _, message in self._unsent)
+        return self._waiting >= _MOST_UNTAKEN or unsent >= _MOST_KEPT_BYTES
 
     @property
     def is_over(self) -> bool:
@@ -154,7 +177,9 @@ class Membership:
             self._sent, self._beat = list(record.sent), record.beat
             self._version = found.version
         watermark = None if found is None else decoded(found.value, MemberRecord, key).watermark
-        self._commit([Change(key, encoded(self._record(watermark)))], {key: self._version})
+        self._commit(
+            [Change(key, encoded(self._record(watermark, self._sent)))], {key: self._version}
+        )
         return self._checkpoints.load(sources)
 
     def end(self) -> None:
@@ -167,8 +192,10 @@ class Membership:
         Takes over partitions that nobody has, or whose owner is silent.
 
         Raises:
+            StateConflict: another process runs as this member.
             StateError: the store cannot be read or written, or what it has is damaged.
         """
+        self._make_unsettled()
         keys = {partition_key(number): number for number in range(self._partitions)}
         stored = self._store.get_many([*self._neighbours.keys, *keys])
         self._neighbours.see(stored)
@@ -198,8 +225,8 @@ class Membership:
             positions: Where sources go on.
 
         Raises:
-            StateError: nothing was committed. Where the error is transient, try again.
-            KestrelError: another process runs as this member.
+            StateConflict: another process runs as this member.
+            StateError: it is not known to be committed. Where the error is transient, try again.
         """
         self._write(snapshot, positions, keep=True)
 
@@ -235,9 +262,10 @@ class Membership:
             if entry is None or entry.version != owned.version:
                 self._lose(number)
             return
-        if record is not None and record.owner and self._neighbours.lives(record.owner, record.run):
-            return
-        if self._should_have(number):
+        is_free = record is None or record.owner in ("", self._me)
+        if not is_free and record is not None:
+            is_free = not self._neighbours.lives(record.owner, record.run)
+        if is_free and self._should_have(number):
             self._take_over(number, record, None if entry is None else entry.version)
 
     def _should_have(self, number: int) -> bool:
@@ -272,69 +300,74 @@ class Membership:
     # --- commits -------------------------------------------------------------------------
 
     def _write(self, snapshot: bytes, positions: Mapping[str, str], *, keep: bool) -> None:
+        self._make_unsettled()
         for partition, messages in enumerate(self._detector.messages()):
             self._unsent += [(partition, message) for message in messages]
+        is_made = False
+        while not is_made:
+            self._unsettled = self._prepared(snapshot, positions, keep=keep)
+            is_made = self._make_unsettled()
+
+    def _prepared(self, snapshot: bytes, positions: Mapping[str, str], *, keep: bool) -> _Commit:
         sent = list(self._sent)
-        sending = []
+        changes = self._checkpoints.changes(snapshot, positions)
         for partition, message in self._unsent:
-            sending.append(Change(message_key(partition, self._me, sent[partition]), message))
+            changes.append(Change(message_key(partition, self._me, sent[partition]), message))
             sent[partition] += 1
-        self._sent, before = sent, self._sent
-        own = [
-            *self._checkpoints.changes(snapshot, positions),
-            *sending,
-            Change(member_key(self._me), encoded(self._record(self._detector.watermark))),
-        ]
-        self._sent = before
-        while True:
-            kept = {number for number in self._owned if keep and self._should_have(number)}
-            parts = {
-                number: each.changes(self._me if number in kept else "", self._run)
-                for number, each in self._owned.items()
-            }
-            expected = {self._owned[number].key: self._owned[number].version for number in parts}
-            changes = [*own, *(change for part in parts.values() for change in part)]
-            try:
-                versions = self._commit(changes, {member_key(self._me): self._version, **expected})
-            except StateConflict as conflict:
-                lost = [n for n in parts if self._owned[n].key in conflict.keys]
-                if not lost:
-                    raise
-                for number in lost:
-                    self._lose(number)
-                continue
-            break
-        self._sent = sent
-        self._messages_sent += len(self._unsent)
-        self._unsent.clear()
+        record = self._record(self._detector.watermark, sent)
+        changes.append(Change(member_key(self._me), encoded(record)))
+        expected: dict[bytes, int | None] = {member_key(self._me): self._version}
+        kept = frozenset(n for n in self._owned if keep and self._should_have(n))
+        for number, each in self._owned.items():
+            changes += each.changes(self._me if number in kept else "", self._run)
+            expected[each.key] = each.version
+        return _Commit(changes, expected, len(self._unsent), sent, kept)
+
+    def _make_unsettled(self) -> bool:
+        """Make the commit that is prepared, if one is; not where partitions of it were lost.
+
+        One of which nobody knows whether it was made has to be made again just so, before
+        anything else is asked of the store: then its true outcome is found out.
+        """
+        prepared = self._unsettled
+        if prepared is None:
+            return True
+        try:
+            versions = self._commit(prepared.changes, prepared.expected)
+        except StateConflict as conflict:
+            lost = [number for number, each in self._owned.items() if each.key in conflict.keys]
+            if member_key(self._me) in conflict.keys or not lost:
+                raise
+            self._unsettled = None
+            for number in lost:
+                self._lose(number)
+            return False
+        self._unsettled = None
+        self._sent = prepared.sent
+        self._messages_sent += prepared.messages
+        del self._unsent[: prepared.messages]
         self._checkpoints.settle()
         for each in self._owned.values():
             each.settle(versions.get(each.key))
-        self._owned = {number: each for number, each in self._owned.items() if number in kept}
+        self._owned = {n: each for n, each in self._owned.items() if n in prepared.kept}
+        return True
 
     def _commit(
-        self, changes: list[Change], expected: Mapping[bytes, int | None]
+        self, changes: Sequence[Change], expected: Mapping[bytes, int | None]
     ) -> Mapping[bytes, int]:
         key = member_key(self._me)
         try:
             versions = self._store.commit(changes, expected)
         except StateConflict as conflict:
             if key in conflict.keys:
-                raise KestrelError(
-                    f"another process runs as the member `{self._me}`: this one ends"
-                ) from conflict
+                problem = f"another process runs as the member `{self._me}`"
+                raise StateConflict(problem, conflict.keys) from conflict
             raise
         self._version = versions[key]
         self._beat += 1
         return versions
 
-    def _record(self, watermark: int | None) -> MemberRecord:
+    def _record(self, watermark: int | None, sent: list[int]) -> MemberRecord:
         return MemberRecord(
-            FORMAT,
-            self._partitions,
-            self._run,
-            self._beat + 1,
-            self._ended,
-            watermark,
-            self._sent,
+            FORMAT, self._partitions, self._run, self._beat + 1, self._ended, watermark, sent
         )

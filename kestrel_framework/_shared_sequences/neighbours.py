@@ -12,7 +12,8 @@ from kestrel_framework.interfaces import Versioned
 class Neighbours:
     """The members, by what they last wrote and when that changed.
 
-    Clocks of hosts are not compared: a member lives as long as its record keeps changing.
+    Clocks of hosts are not compared: a member lives as long as its record keeps changing. Where
+    this one could not look for long, as while the store is away, nobody was silent meanwhile.
 
     Args:
         me: This member.
@@ -35,7 +36,7 @@ class Neighbours:
         self._partitions = partitions
         self._lease = lease
         self._clock = clock
-        self._began = clock()
+        self._began = self._looked_at = clock()
         self._changed: dict[str, tuple[int, float]] = {}
         self._records: dict[str, MemberRecord] = {}
 
@@ -51,6 +52,11 @@ class Neighbours:
             StateError: a record is damaged, or its member knows other partitions.
         """
         now = self._clock()
+        blind = now - self._looked_at
+        self._looked_at = now
+        if blind >= self._lease / 2:
+            self._began += blind
+            self._changed = {m: (version, at + blind) for m, (version, at) in self._changed.items()}
         for key, member in self.keys.items():
             entry = stored.get(key)
             if entry is None:

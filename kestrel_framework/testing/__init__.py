@@ -53,6 +53,7 @@ _CONTRACTS = {
     "rule_compiler_contract": ("RuleCompilerContract",),
     "state_store_contract": ("StateStoreContract",),
 }
+_PARTS = {"state_store_contract": ("state_ownership_contract",)}
 _EXPORTS = _CONTRACTS | {
     "contract": ("Contract", "if_supported"),
     "fakes": (
@@ -108,7 +109,8 @@ def __getattr__(name: str) -> object:
         import pytest
 
         # Before the import: without it, a failing contract shows a bare AssertionError.
-        pytest.register_assert_rewrite(f"{__name__}.{module}")
+        for part in (module, *_PARTS.get(module, ())):
+            pytest.register_assert_rewrite(f"{__name__}.{part}")
     value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value

@@ -20,7 +20,8 @@ from kestrel_framework.interfaces import (
     StateWatch,
     SupportsWatch,
 )
-from kestrel_framework.testing.contract import Contract, if_supported
+from kestrel_framework.testing.contract import if_supported
+from kestrel_framework.testing.state_ownership_contract import StateOwnershipContract
 
 _KEYS: Final = (b"", b"a", b"a\x00", b"a\xff", b"ab", b"b", b"b/1", b"b/2", b"\x00", b"\xff\xff")
 _RANDOM_COMMITS: Final = 200
@@ -28,13 +29,14 @@ _PATIENCE_SECONDS: Final = 10.0
 _END: Final = b"a/end"
 
 
-class StateStoreContract(Contract, contract=True):
+class StateStoreContract(StateOwnershipContract, contract=True):
     """Give it an empty `store`.
 
     Attributes:
         is_durable: What is committed is there in another object on the same data; needs
             the fixture `reopened`.
         supports_watch: It tells what is committed to it.
+        supports_ownership: It has one owner at a time.
     """
 
     is_durable: ClassVar[bool] = False

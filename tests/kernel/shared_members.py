@@ -80,3 +80,12 @@ class Member:
 
 def config(member: str, members: Sequence[str], partitions: int = 4) -> SharedConfig:
     return SharedConfig(member, tuple(members), partitions, lease=10.0, idle_after=1_000.0)
+
+
+def pass_time(clock: Clock, seconds: float, *working: Member) -> None:
+    """Have some members work for so long, and all others say nothing."""
+    end = clock.now + seconds
+    while clock.now < end:
+        clock.now += min(4.0, seconds / 4)
+        for member in working:
+            member.commit()

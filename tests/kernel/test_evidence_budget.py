@@ -16,6 +16,7 @@ from kestrel_framework._pipeline.sequence_tracker import (
     TrackerLimits,
 )
 from kestrel_framework._pipeline.sequence_tracker.evidence_budget import weight_of
+from kestrel_framework.event import Document
 from kestrel_framework.rule import RuleSet
 from sequence_shapes import Shape
 
@@ -30,10 +31,16 @@ def tracker(limits: TrackerLimits, maxspan: int | None = None) -> SequenceTracke
     return SequenceTracker(rules, targets_of(rules), limits)
 
 
+def decoded(given: bytes | Document) -> Document:
+    assert isinstance(given, bytes)
+    document: Document = json.loads(given)
+    return document
+
+
 def begin(number: int, size: int, *targets: int) -> Candidate:
     """Return an event of so many bytes that begins sequences under a key of its own."""
     payload = json.dumps({"key": number, "text": "x" * size}).encode()
-    return Candidate(Row(json.loads, payload, number, "s", number), targets)
+    return Candidate(Row(decoded, payload, number, "s", number), targets)
 
 
 def held(tracker: SequenceTracker) -> int:

@@ -1,37 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import pytest
 
-from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework._plugins.breaker import Breaker, BreakerSettings
 from kestrel_framework._plugins.faults import FaultBoundary
 from kestrel_framework._plugins.guarded_io import (
     GuardedAction,
     GuardedOutput,
     GuardedSource,
-    GuardedStateStore,
-    guarded_state_store,
 )
 from kestrel_framework.action import ActionOutcome, ActionStatus
 from kestrel_framework.errors import (
     InputError,
     OutputError,
     PluginError,
-    StateConflict,
-    StateError,
 )
 from kestrel_framework.event import EventBatch
-from kestrel_framework.interfaces import (
-    Change,
-    KeyChanged,
-    Resynchronize,
-    StateWatch,
-    SupportsWatch,
-    Versioned,
-)
 from kestrel_framework.testing.fakes import (
     FailingAction,
     FailingOutput,
@@ -198,111 +184,3 @@ def test_an_action_without_an_outcome_failed() -> None:
     assert GuardedAction(executor, boundary()).execute(make_action_request()).status is (
         ActionStatus.DONE
     )
-
-
-class FailingStore:
-    """A store all of whose methods raise."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-        self.calls = 0
-
-    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
-        self.calls += 1
-        raise self.error
-
-    def scan(self, prefix: bytes) -> object:
-        self.calls += 1
-        raise self.error
-
-    def commit(self, *arguments: object) -> Mapping[bytes, int]:
-        self.calls += 1
-        raise self.error
-
-    def close(self) -> None:
-        raise self.error
-
-
-@pytest.mark.parametrize("error", [ACCIDENT, StateError("gone"), SystemExit(1)])
-def test_a_store_raises_state_errors_alone(error: BaseException) -> None:
-    store = GuardedStateStore(FailingStore(error), boundary())  # type: ignore[arg-type]
-    with pytest.raises(StateError):
-        store.get_many([b"k"])
-    with pytest.raises(StateError):
-        list(store.scan(b""))
-    with pytest.raises(StateError):
-        store.commit([Change(b"k", b"v")])
-    store.close()
-
-
-def test_a_commit_that_expects_versions_is_made_once() -> None:
-    inner = FailingStore(StateError("timeout", transient=True))
-    store = GuardedStateStore(inner, boundary())  # type: ignore[arg-type]
-    with pytest.raises(StateError):
-        store.commit([Change(b"k", b"v")], {b"k": None})
-    assert inner.calls == 1
-
-
-def test_a_conflict_is_handed_on_and_not_retried() -> None:
-    inner = FailingStore(StateConflict("fenced off"))
-    store = GuardedStateStore(inner, boundary())  # type: ignore[arg-type]
-    with pytest.raises(StateConflict):
-        store.commit([Change(b"k", b"v")], fence=1)
-    assert inner.calls == 1
-
-
-class WatchableStore(MemoryStateStore):
-    """A store whose watch gives what it is told to."""
-
-    def __init__(self, given: object) -> None:
-        super().__init__()
-        self.given = given
-
-    def watch(self, prefix: bytes) -> StateWatch:  # type: ignore[override]
-        return self.given  # type: ignore[return-value]
-
-
-class GivingWatch:
-    """A watch that gives one answer, or raises it."""
-
-    def __init__(self, answer: object) -> None:
-        self.answer = answer
-
-    def next(self, timeout: float) -> object:
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        return self.answer
-
-    def close(self) -> None:
-        raise ACCIDENT
-
-
-def test_a_store_can_be_watched_if_it_could_without_a_guard() -> None:
-    plain = guarded_state_store(FailingStore(ACCIDENT), boundary())  # type: ignore[arg-type]
-    assert not isinstance(plain, SupportsWatch)
-    store = guarded_state_store(MemoryStateStore(), boundary())
-    assert isinstance(store, SupportsWatch)
-    watch = store.watch(b"a")
-    assert watch.next(0) == (Resynchronize(),)
-    versions = store.commit([Change(b"a", b"1"), Change(b"b", b"1")])
-    assert watch.next(0) == [KeyChanged(b"a", Versioned(b"1", versions[b"a"]))]
-    watch.close()
-
-
-@pytest.mark.parametrize(
-    "answer", [None, [None], iter(()), ACCIDENT, StateError("gone"), SystemExit(1)]
-)
-def test_a_watch_raises_state_errors_alone(answer: object) -> None:
-    store = guarded_state_store(WatchableStore(GivingWatch(answer)), boundary())
-    assert isinstance(store, SupportsWatch)
-    watch = store.watch(b"")
-    with pytest.raises(StateError):
-        watch.next(0)
-    watch.close()
-
-
-def test_what_is_no_watch_is_refused() -> None:
-    store = guarded_state_store(WatchableStore(object()), boundary())
-    assert isinstance(store, SupportsWatch)
-    with pytest.raises(StateError):
-        store.watch(b"")

@@ -12,6 +12,7 @@ from kestrel_framework.testing import StateStoreContract
 
 class TestMemoryStateStore(StateStoreContract):
     supports_watch = True
+    supports_ownership = True
 
     @pytest.fixture
     def store(self) -> MemoryStateStore:

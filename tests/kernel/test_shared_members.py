@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_members import Clock, Member, config
+from shared_members import Clock, Member, config, pass_time
 
 from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework._pipeline.sequence_tracker.keys import key_of
@@ -17,7 +17,7 @@ from kestrel_framework._shared_sequences.partitions import partition_of
 from kestrel_framework._shared_sequences.records import member_key, message_key, partition_key
 from kestrel_framework.config import Configuration, StateConfig
 from kestrel_framework.engine import Engine
-from kestrel_framework.errors import ConfigurationError, KestrelError, StateError
+from kestrel_framework.errors import ConfigurationError, StateConflict, StateError
 from kestrel_framework.interfaces import Change, Versioned
 from kestrel_framework.rule import RuleSet
 from timed_events import RULES, SECOND, event, shown
@@ -38,8 +38,7 @@ def members() -> tuple[Member, Member, MemoryStateStore, Clock]:
 def test_partitions_are_divided_among_those_that_live() -> None:
     ada, bob, _, clock = members()
     assert (ada.membership.statistics.partitions, bob.membership.statistics.partitions) == (2, 2)
-    clock.now += 11.0  # ada says nothing
-    bob.commit()
+    pass_time(clock, 11.0, bob)
     assert bob.membership.statistics.partitions == 4
     assert bob.membership.statistics.taken_over == 2
     assert sorted(bob.said) == [
@@ -54,13 +53,22 @@ def test_partitions_are_divided_among_those_that_live() -> None:
     assert (ada.membership.statistics.partitions, bob.membership.statistics.partitions) == (2, 2)
 
 
+def test_nobody_is_silent_while_the_store_is_away() -> None:
+    ada, bob, _, clock = members()
+    clock.now += 100.0  # nobody can look
+    for each in (ada, bob, ada, bob):
+        each.commit()
+    for each in (ada, bob):
+        assert each.membership.statistics.partitions == 2
+        assert each.said == []
+
+
 def test_one_that_was_asleep_commits_nothing_for_partitions_that_it_lost() -> None:
     ada, bob, store, clock = members()
     ada.read(1)
     ada.commit()
     bob.commit()
-    clock.now += 11.0
-    bob.commit()
+    pass_time(clock, 11.0, bob)
     before = {key: entry.version for key, entry in store.scan(b"shared/partition/")}
     ada.membership.save(b"", {})  # without a look at who owns what
     assert {key: entry.version for key, entry in store.scan(b"shared/partition/")} == before
@@ -74,8 +82,7 @@ def test_one_that_leaves_gives_all_up_at_once() -> None:
     clock.now += 0.1
     bob.commit()
     assert bob.membership.statistics.partitions == 2  # ada lives, for all bob knows
-    clock.now += 11.0
-    bob.commit()
+    pass_time(clock, 11.0, bob)
     assert bob.membership.statistics.partitions == 4
     assert bob.said == []  # nobody was silent who had something to do
 
@@ -83,7 +90,7 @@ def test_one_that_leaves_gives_all_up_at_once() -> None:
 def test_a_second_process_with_the_same_name_ends_the_first() -> None:
     ada, _, store, clock = members()
     Member(config("ada", NAMES), EVENTS[:1], store, clock)
-    with pytest.raises(KestrelError, match="another process runs as the member `ada`"):
+    with pytest.raises(StateConflict, match="another process runs as the member `ada`"):
         ada.commit()
 
 
@@ -91,9 +98,7 @@ def test_nothing_waits_for_a_member_that_is_silent_for_long() -> None:
     ada, bob, _, clock = members()
     bob.read(2)
     bob.commit()
-    clock.now += 2_000.0
-    for _ in range(3):
-        bob.commit()
+    pass_time(clock, 1_100.0, bob)
     assert bob.membership.statistics.waiting == 0
     assert bob.untimely["source_left_out"] > 0
     ada.read(1)  # long before what was followed meanwhile
@@ -231,3 +236,67 @@ def test_a_store_for_one_engine_alone_cannot_be_shared(tmp_path: Path, store: st
     )
     with pytest.raises(ConfigurationError, match="is for one"):
         Engine.build(configuration, discover=False, rules=RuleSet(RULES.rules))
+
+
+class DeafStore(MemoryStateStore):
+    """Makes a commit, and does not hear so; the same commit made again returns its outcome.
+
+    That is what stores do that are reached over a network.
+    """
+
+    def __init__(self, store: MemoryStateStore) -> None:
+        super().__init__()
+        self._store = store
+        self.is_deaf = False
+        self._unheard: tuple[object, Mapping[bytes, int]] | None = None
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
+        self._unheard = None
+        return self._store.get_many(keys)
+
+    def commit(
+        self,
+        changes: Sequence[Change],
+        expected: Mapping[bytes, int | None] | None = None,
+        fence: int | None = None,
+    ) -> Mapping[bytes, int]:
+        asked = (list(changes), dict(expected or {}))
+        if self._unheard is not None and self._unheard[0] == asked:
+            return self._unheard[1]
+        versions = self._store.commit(changes, expected, fence)
+        self._unheard = None
+        if self.is_deaf:
+            self._unheard = (asked, versions)
+            raise StateError("the answer did not come", transient=True)
+        return versions
+
+
+@pytest.mark.parametrize("reads_between", [False, True])
+def test_a_commit_that_nobody_knows_of_is_made_once(reads_between: bool) -> None:
+    ada, bob, store, _ = members()
+    deaf = DeafStore(store)
+    ada.membership._store = deaf
+    ada.read(1)
+    deaf.is_deaf = True
+    with pytest.raises(StateError, match="did not come"):
+        ada.commit()
+    deaf.is_deaf = False
+    if reads_between:
+        ada.turn()
+    for each in (ada, bob, ada, bob):
+        each.commit()
+    assert ada.membership.statistics.sent == 1
+    assert ada.membership.statistics.taken + bob.membership.statistics.taken == 1
+
+
+def test_a_partition_that_was_taken_over_unheard_is_taken_over_again() -> None:
+    store, clock = MemoryStateStore(), Clock()
+    deaf = DeafStore(store)
+    alone = Member(config("ada", ("ada",)), EVENTS, store, clock)
+    alone.membership._store = deaf
+    deaf.is_deaf = True
+    with pytest.raises(StateError, match="did not come"):
+        alone.turn()
+    deaf.is_deaf = False
+    alone.commit()
+    assert alone.membership.statistics.partitions == 4

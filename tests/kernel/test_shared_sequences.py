@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_members import Clock, Member, config
+from shared_members import Clock, Member, config, pass_time
 
 from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework.event import Document
@@ -50,9 +50,8 @@ def found_by(members: Sequence[Member]) -> list[tuple[str, list[object]]]:
 @st.composite
 def shared_streams(draw: st.DrawFn) -> tuple[list[Document], list[list[Document]]]:
     """Draw events in order, and what each of two or three members sees of them."""
-    ordered = draw(streams())
-    for document in ordered:
-        document["key"] = draw(st.sampled_from([0, 1, 2, 3, "x", None, True, [1, 2], [0, 3, "x"]]))
+    keys = st.sampled_from([0, 1, 2, 3, "x", None, True, [1, 2], [0, 3, "x"]])
+    ordered: list[Document] = [{**document, "key": draw(keys)} for document in draw(streams())]
     seen_by = draw(
         st.lists(st.integers(0, len(NAMES) - 1), min_size=len(ordered), max_size=len(ordered))
     )
@@ -114,7 +113,7 @@ def kills_and_alerts(
             runs.append(members[number])
             kills += 1
         else:  # long enough that the silent are taken for dead
-            clock.now += 11.0
+            pass_time(clock, 11.0, members[number])
         clock.now += 0.1
     finish(members, clock)
     return kills, each_once(found_by(runs))

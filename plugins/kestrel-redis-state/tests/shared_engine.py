@@ -1,7 +1,7 @@
 """A program: one engine among several that share sequences, as a host of its own would run it.
 
-Called with a JSON object: `folder` (with `events.ndjson`), `url`, `member`, `members`, and
-`deaths`: after how many commits of the store it kills itself, or 0.
+Called with a JSON object: `folder` (with `events.ndjson`), `url`, `member`, `members`, `outage`,
+and `death`: in which commit of the store it kills itself, or 0.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from kestrel_framework._builtin.jsonl_source import JsonlSource
+from kestrel_framework import Alert, Detector
 from kestrel_framework.config import (
     Configuration,
     EngineConfig,
@@ -24,7 +25,7 @@ from kestrel_framework.config import (
     StateConfig,
 )
 from kestrel_framework.engine import Engine, ExitStatus
-from kestrel_framework.event import EventBatch, EventSettings
+from kestrel_framework.event import Document, EventBatch, EventSettings
 from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal
 from kestrel_framework.rule import (
     ANY_EVENT,
@@ -82,22 +83,22 @@ def _die_after(commits: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return version
 
-    RedisStateStore._committed = counted  # type: ignore[method-assign]
+    setattr(RedisStateStore, "_committed", counted)  # noqa: B010
 
 
-def _read_slowly() -> None:
-    """Have a commit between any two reads."""
-    read = JsonlSource.read
+def _work_slowly() -> None:
+    """Have a commit between any two batches."""
+    feed = Detector.feed
 
-    def slow(source: JsonlSource, max_events: int, timeout: float) -> EventBatch | None:
+    def slow(detector: Detector, events: EventBatch | Iterable[Document]) -> list[Alert]:
         time.sleep(2 * INTERVAL)
-        return read(source, max_events, timeout)
+        return feed(detector, events)
 
-    JsonlSource.read = slow  # type: ignore[method-assign]
+    setattr(Detector, "feed", slow)  # noqa: B010
 
 
 def main() -> None:
-    _read_slowly()
+    _work_slowly()
     asked = json.loads(sys.argv[1])
     if asked["death"]:
         _die_after(asked["death"])
@@ -105,7 +106,16 @@ def main() -> None:
     configuration = Configuration(
         sources={"events": SourceConfig("jsonl", {"path": str(folder / "events.ndjson")})},
         outputs={"alerts": SectionConfig("jsonl", {"path": str(folder / "alerts.ndjson")})},
-        state=StateConfig(type="redis", options={"url": asked["url"], "namespace": "shared"}),
+        state=StateConfig(
+            type="redis",
+            outage=asked["outage"],
+            options={
+                "url": asked["url"],
+                "namespace": "shared",
+                "command_timeout": 0.5,
+                "connect_timeout": 0.5,
+            },
+        ),
         shared=SharedConfig(
             asked["member"],
             tuple(asked["members"]),
@@ -121,7 +131,10 @@ def main() -> None:
     report = engine.run()
     if report.exit_status is not ExitStatus.FINE:
         raise SystemExit(f"{asked['member']}: {report.failures}")
-    json.dump(report.statistics["shared"], sys.stdout)
+    shared, state = report.statistics["shared"], report.statistics["state"]
+    assert isinstance(shared, dict)
+    assert isinstance(state, dict)
+    json.dump(shared | state, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from redis_servers import RedisServer
 from kestrel_framework.errors import StateError
 from kestrel_framework.interfaces import Change
 from kestrel_framework.testing import StateStoreContract
-from kestrel_redis_state import RedisStateStore, acquire
+from kestrel_redis_state import RedisStateStore
 
 OpenStore = Callable[..., RedisStateStore]
 OwnServer = Callable[..., RedisServer]
@@ -59,6 +59,7 @@ def emptied(restricted_server: RedisServer) -> RedisServer:
 class TestRestrictedUser(StateStoreContract):
     is_durable = True
     supports_watch = True
+    supports_ownership = True
 
     @pytest.fixture
     def store(self, emptied: RedisServer, open_store: OpenStore) -> RedisStateStore:
@@ -79,7 +80,7 @@ def test_nothing_is_asked_for_that_the_user_may_not(
     emptied: RedisServer, open_store: OpenStore
 ) -> None:
     store = open_store(emptied.url, **EDGE)
-    lease = acquire(store, "host", 30)
+    lease = store.own("host", 30)
     store.commit([Change(b"a", b"1"), Change(b"b", None)], {b"a": None}, fence=lease.fence)
     watch = store.watch(b"")
     watch.next(2)

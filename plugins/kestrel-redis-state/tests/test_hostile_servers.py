@@ -16,7 +16,7 @@ from redis_servers import Proxy, RedisServer
 
 from kestrel_framework.errors import StateError
 from kestrel_framework.interfaces import Change
-from kestrel_redis_state import RedisStateConfig, RedisStateStore, acquire
+from kestrel_redis_state import RedisStateConfig, RedisStateStore
 
 OpenStore = Callable[..., RedisStateStore]
 
@@ -83,7 +83,7 @@ def test_nothing_of_it_is_believed(
         lambda: store.get_many([b"a"]),
         lambda: list(store.scan(b"")),
         lambda: store.commit([Change(b"a", b"1")]),
-        lambda: acquire(store, "host", 1),
+        lambda: store.own("host", 1),
     ):
         with pytest.raises(StateError):
             call()
@@ -165,7 +165,7 @@ def test_odd_answers_are_errors_or_answers(shared_server: RedisServer, answer: b
         lambda: store.get_many([b"a", b"b"]),
         lambda: next(store.scan(b""), None),
         lambda: store.commit([Change(b"a", b"1")], {b"b": None}, fence=0),
-        lambda: acquire(store, "host", 1),
+        lambda: store.own("host", 1),
     ]
     with suppress(StateError):
         store.get_many([])

@@ -13,7 +13,7 @@ from redis_servers import PATIENCE_SECONDS, Proxy, RedisServer, wait_until
 
 from kestrel_framework.errors import StateConflict, StateError
 from kestrel_framework.interfaces import Change
-from kestrel_redis_state import Lease, RedisStateStore, acquire
+from kestrel_redis_state import Lease, RedisStateStore
 
 OpenStore = Callable[..., RedisStateStore]
 Owning = Callable[..., "subprocess.Popen[str]"]
@@ -23,10 +23,10 @@ OWNER = """
 import sys
 from kestrel_framework.errors import StateConflict
 from kestrel_framework.interfaces import Change
-from kestrel_redis_state import RedisStateConfig, RedisStateStore, acquire
+from kestrel_redis_state import RedisStateConfig, RedisStateStore
 
 store = RedisStateStore(RedisStateConfig(url=sys.argv[1], namespace="test"))
-lease = acquire(store, sys.argv[2], float(sys.argv[3]))
+lease = store.own(sys.argv[2], float(sys.argv[3]))
 print(lease.fence, flush=True)
 number = 0
 while True:
@@ -68,7 +68,7 @@ def acquired(store: RedisStateStore, owner: str) -> Lease:
 
     def attempt() -> bool:
         try:
-            leases.append(acquire(store, owner, 30))
+            leases.append(store.own(owner, 30))
         except StateConflict:
             return False
         return True
@@ -110,7 +110,7 @@ def test_the_lease_of_a_killed_owner_runs_out(
     child = owning("child", 0.5)
     fence = fence_of(child)
     with pytest.raises(StateConflict, match="`child` has it"):
-        acquire(store, "parent", 30)
+        store.own("parent", 30)
     child.kill()
     child.wait()
     lease = acquired(store, "parent")
@@ -123,8 +123,8 @@ def test_an_owner_that_starts_again_fences_its_former_self_off(
     clean_server: RedisServer, open_store: OpenStore
 ) -> None:
     store = open_store(clean_server.url)
-    first = acquire(store, "host", 30)
-    second = acquire(store, "host", 30)
+    first = store.own("host", 30)
+    second = store.own("host", 30)
     assert second.fence > first.fence
     with pytest.raises(StateConflict):
         store.commit([Change(b"a", b"1")], fence=first.fence)
@@ -139,12 +139,12 @@ def test_an_owner_that_starts_again_fences_its_former_self_off(
 
 def test_a_released_store_is_free_at_once(clean_server: RedisServer, open_store: OpenStore) -> None:
     store, other = open_store(clean_server.url), open_store(clean_server.url)
-    first = acquire(store, "first", 3600)
+    first = store.own("first", 3600)
     with pytest.raises(StateConflict):
-        acquire(other, "second", 1)
+        other.own("second", 1)
     first.release()
     first.release()
-    second = acquire(other, "second", 3600)
+    second = other.own("second", 3600)
     assert second.fence > first.fence
     with pytest.raises(StateConflict):
         first.renew()
@@ -156,7 +156,7 @@ def test_a_lease_that_ran_out_can_be_renewed_while_nobody_took_it(
     clean_server: RedisServer, open_store: OpenStore
 ) -> None:
     store = open_store(clean_server.url)
-    lease = acquire(store, "host", 0.001)
+    lease = store.own("host", 0.001)
     wait_until(lambda: lease.seconds_left == 0)
     lease.renew()
     store.commit([Change(b"a", b"1")], fence=lease.fence)
@@ -167,14 +167,14 @@ def test_fences_grow_over_those_of_commits(
 ) -> None:
     store = open_store(clean_server.url)
     store.commit([], fence=41)
-    assert acquire(store, "host", 30).fence == 42
+    assert store.own("host", 30).fence == 42
 
 
 def test_a_lease_outlives_an_outage(
     clean_server: RedisServer, proxy_of: Callable[[RedisServer], Proxy], open_store: OpenStore
 ) -> None:
     proxy = proxy_of(clean_server)
-    lease = acquire(open_store(proxy.url), "host", 30)
+    lease = open_store(proxy.url).own("host", 30)
     proxy.cut()
     lease.renew()
     proxy.answer = lambda data: b""
@@ -191,7 +191,7 @@ def test_a_lease_outlives_an_outage(
 )
 def test_what_is_no_lease_is_refused(open_store: OpenStore, owner: str, seconds: float) -> None:
     with pytest.raises(StateError):
-        acquire(open_store("redis://127.0.0.1:1/0"), owner, seconds)
+        open_store("redis://127.0.0.1:1/0").own(owner, seconds)
 
 
 def test_a_damaged_fence_is_refused(clean_server: RedisServer, open_store: OpenStore) -> None:
@@ -200,7 +200,7 @@ def test_a_damaged_fence_is_refused(clean_server: RedisServer, open_store: OpenS
     with clean_server.client() as client:
         client.hset("kestrel:{test}:control", "fence", "many")
     for call in (
-        lambda: acquire(store, "host", 30),
+        lambda: store.own("host", 30),
         lambda: store.commit([Change(b"a", b"2")], fence=2),
     ):
         with pytest.raises(StateError, match="does not fit"):
@@ -215,7 +215,7 @@ def test_a_forked_process_does_not_use_its_parents_connection(
     clean_server: RedisServer, open_store: OpenStore
 ) -> None:
     store = open_store(clean_server.url)
-    lease = acquire(store, "host", 30)
+    lease = store.own("host", 30)
     watch = store.watch(b"")
     watch.next(2)
     with clean_server.client() as client:

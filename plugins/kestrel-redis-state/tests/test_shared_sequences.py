@@ -7,14 +7,15 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 import shared_engine
-from redis_servers import PATIENCE_SECONDS, RedisServer
+from redis_servers import PATIENCE_SECONDS, RedisServer, wait_until
 
 from kestrel_framework import Detector
 from kestrel_framework.event import Document
@@ -57,7 +58,9 @@ def expected(documents: Sequence[Document]) -> list[Finding]:
         [
             (
                 alert.rule.rule_id,
-                tuple([e and format_timestamp(e.timestamp) for e in alert.evidence]),
+                tuple(
+                    [None if e is None else format_timestamp(e.timestamp) for e in alert.evidence]
+                ),
             )
             for alert in alerts
         ],
@@ -87,12 +90,13 @@ def found(folder: Path) -> list[Finding]:
 class Host:
     """Runs one member as often as it dies."""
 
-    def __init__(self, folder: Path, server: RedisServer, member: str) -> None:
+    def __init__(self, folder: Path, server: RedisServer, member: str, outage: str) -> None:
         self._asked: dict[str, object] = {
             "folder": str(folder / member),
             "url": server.url,
             "member": member,
             "members": MEMBERS,
+            "outage": outage,
         }
         self._process: subprocess.Popen[bytes]
 
@@ -113,7 +117,11 @@ class Host:
 
 
 def run(
-    folder: Path, server: RedisServer, deaths: Sequence[tuple[str, int]]
+    folder: Path,
+    server: RedisServer,
+    deaths: Sequence[tuple[str, int]] = (),
+    outage: str = "wait",
+    disturb: Callable[[], None] = lambda: None,
 ) -> tuple[int, dict[str, dict[str, int]]]:
     """Run all members to the end; return how many kills there were, and what members did.
 
@@ -121,10 +129,12 @@ def run(
         folder: Has a folder for each member.
         server: Where the state is.
         deaths: Which member dies in which of its commits; started again each time.
+        outage: What members do while the server is away.
+        disturb: Does something to the server meanwhile.
     """
 
     def run_member(member: str) -> tuple[int, dict[str, int]]:
-        host = Host(folder, server, member)
+        host = Host(folder, server, member, outage)
         for kills, death in enumerate([*(at for who, at in deaths if who == member), 0]):
             host.start(death)
             code, statistics = host.wait()
@@ -133,7 +143,9 @@ def run(
         raise AssertionError("the last run is not killed")
 
     with ThreadPoolExecutor() as threads:
-        runs = dict(zip(MEMBERS, threads.map(run_member, MEMBERS), strict=True))
+        running = {member: threads.submit(run_member, member) for member in MEMBERS}
+        disturb()
+        runs = {member: future.result() for member, future in running.items()}
     kills = sum(kills for kills, _ in runs.values())
     statistics = {member: did for member, (_, did) in runs.items()}
     return kills, statistics
@@ -144,7 +156,7 @@ def test_sequences_that_are_split_between_two_engines_are_found(
 ) -> None:
     documents = stream(0)
     split(tmp_path, documents, 0)
-    kills, statistics = run(tmp_path, clean_server, [])
+    kills, statistics = run(tmp_path, clean_server)
     assert kills == 0
     assert len(expected(documents)) > 100
     assert found(tmp_path) == expected(documents)
@@ -153,6 +165,33 @@ def test_sequences_that_are_split_between_two_engines_are_found(
     with clean_server.client() as client:
         left = client.hkeys("kestrel:{shared}:values")
     assert not [key for key in left if b"inbox" in key]
+
+
+@pytest.mark.parametrize("outage", ["wait", "go_on"])
+@pytest.mark.parametrize("how", ["gone", pytest.param("paused", marks=pytest.mark.slow)])
+def test_an_outage_makes_no_difference(
+    own_server: Callable[[], RedisServer], tmp_path: Path, outage: str, how: str
+) -> None:
+    server = own_server()
+    documents = stream(0)
+    split(tmp_path, documents, 0)
+
+    def disturb() -> None:
+        with server.client() as client:
+            began = [f"shared/member/{member}/position/events" for member in MEMBERS]
+            wait_until(lambda: None not in client.hmget("kestrel:{shared}:values", began))
+        if how == "paused":
+            server.pause()
+            time.sleep(6.0)
+            server.resume()
+        else:
+            server.kill()
+            time.sleep(1.0)
+            server.start()
+
+    _, statistics = run(tmp_path, server, outage=outage, disturb=disturb)
+    assert sorted(set(found(tmp_path)), key=str) == sorted(set(expected(documents)), key=str)
+    assert sum(each["outages"] for each in statistics.values()) >= 1
 
 
 def same_with_kills(folder: Path, server: RedisServer, seed: int) -> int:

@@ -23,6 +23,7 @@ OpenStore = Callable[..., RedisStateStore]
 class TestRedisStateStore(StateStoreContract):
     is_durable = True
     supports_watch = True
+    supports_ownership = True
 
     @pytest.fixture
     def store(self, clean_server: RedisServer, open_store: OpenStore) -> RedisStateStore:

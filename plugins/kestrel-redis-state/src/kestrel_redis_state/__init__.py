@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kestrel_redis_state.config import RedisStateConfig
-    from kestrel_redis_state.ownership import Lease, acquire
+    from kestrel_redis_state.ownership import Lease
     from kestrel_redis_state.store import RedisStateStore
 
 _HOMES = {
     "Lease": "ownership",
     "RedisStateConfig": "config",
     "RedisStateStore": "store",
-    "acquire": "ownership",
 }
 
-__all__ = ["Lease", "RedisStateConfig", "RedisStateStore", "acquire"]
+__all__ = ["Lease", "RedisStateConfig", "RedisStateStore"]
 
 
 def __getattr__(name: str) -> object:

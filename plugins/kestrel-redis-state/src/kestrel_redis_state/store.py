@@ -17,6 +17,7 @@ from kestrel_redis_state.config import LARGEST_COMMIT_BYTES, RedisStateConfig
 from kestrel_redis_state.connection import RedisConnection
 from kestrel_redis_state.entries import read_entry, scan_range
 from kestrel_redis_state.failures import ServerAway
+from kestrel_redis_state.ownership import Lease
 from kestrel_redis_state.session import Session, fields, whole
 from kestrel_redis_state.watch import RedisStateWatch
 
@@ -63,11 +64,6 @@ class RedisStateStore:
         self._closed = False
         self._begin_as_writer()
 
-    @property
-    def session(self) -> Session:
-        """What a lease needs to know of the store."""
-        return self._session
-
     def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Versioned]:
         with self._lock:
             self._prepare_to_read()
@@ -112,6 +108,11 @@ class RedisStateStore:
         """Return a watch, which has a connection of its own."""
         self._check_open()
         return RedisStateWatch(self._session, bytes(prefix))
+
+    def own(self, owner: str, seconds: float) -> Lease:
+        """Return the lease of the store, which has a connection of its own."""
+        self._check_open()
+        return Lease(self._session, owner, seconds)
 
     def close(self) -> None:
         with self._lock:

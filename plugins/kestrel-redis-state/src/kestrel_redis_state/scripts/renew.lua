@@ -5,7 +5,7 @@ local refused, state = checked(ARGV[1], ARGV[2])
 if refused then return refused end
 local found = redis.call('HMGET', control, 'owner', 'owner fence')
 if whole(state.fence) ~= ARGV[4] or found[1] ~= ARGV[3] or found[2] ~= ARGV[4] then
-  return {'fenced', whole(math.max(state.fence, 0))}
+  return {'fenced', found[1] or ''}
 end
 if ARGV[5] == '0' then
   redis.call('HDEL', control, 'owner', 'owner fence', 'owned until')
