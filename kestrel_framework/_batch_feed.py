@@ -9,12 +9,13 @@ from typing import Final
 
 import attrs
 
+from kestrel_framework._matched_feed import MatchedFeed
 from kestrel_framework._pipeline.bounded_queue import BoundedQueue
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework._pipeline.matcher_pool import Job, Lookahead, MatcherPool, PoolStatistics
 from kestrel_framework._pipeline.source_reader import FromSource
 from kestrel_framework.alert import Alert
-from kestrel_framework.detector import Detector, MatchedFeed
+from kestrel_framework.detector import Detector
 from kestrel_framework.errors import KestrelError
 from kestrel_framework.event import EventBatch
 from kestrel_framework.rule import RuleSet
