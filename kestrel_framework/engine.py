@@ -30,12 +30,14 @@ from kestrel_framework._pipeline.source_reader import (
 )
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
+from kestrel_framework._rule_reloads import RuleReloads
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework._source_times import SourceTimes
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import KestrelError, OutputError, StateError
 from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
+from kestrel_framework.reload import ReloadReport
 from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
@@ -88,7 +90,8 @@ class Engine:
         }
         self._times = SourceTimes(assembly.detector, configuration.sources, self._live)
         self._checkpoint_at = 0.0
-        self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
+        self._load_report = assembly.load_report
+        self._reloads = RuleReloads(self._feed.prepare_rules, self._feed.replace_rules)
         self._stop_requested = False
         # A SimpleQueue may be put into from a signal handler; a lock must not be taken there.
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -137,7 +140,7 @@ class Engine:
     @property
     def load_report(self) -> LoadReport:
         """What loading the rules gave: also the errors of those that do not run."""
-        return self._assembly.load_report
+        return self._load_report
 
     @property
     def plugins(self) -> PluginRegistry:
@@ -151,10 +154,11 @@ class Engine:
         statistics = self._record.statistics(self._detector.statistics, assembly.faults.counts)
         statistics["rules"] = {
             "loaded": len(self._detector.rules),
-            "rejected": len({_place(error) for error in assembly.load_report.errors}),
+            "rejected": len({_place(error) for error in self._load_report.errors}),
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
+        statistics["reloads"] = attrs.asdict(self._reloads.statistics)
         statistics["workers"] = attrs.asdict(self._feed.statistics)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
@@ -210,21 +214,29 @@ class Engine:
         self._stop_requested = True
         self._wake.put(True)
 
-    def replace_rules(self, rules: RuleSet) -> Future[None]:
+    def load_rules(self) -> LoadReport:
+        """Read the rules that the configuration names once more, as at the start.
+
+        For `replace_rules`; nothing changes. From any thread, but from one at a time.
+
+        Raises:
+            RuleError: a rule is wrong, where the configuration is strict; or an
+                `ExceptionGroup` of them.
+        """
+        return self._assembly.load_rules()
+
+    def replace_rules(self, rules: RuleSet | LoadReport) -> Future[ReloadReport]:
         """Go on with other rules from the next batch on.
 
-        Compiling happens in the engine's thread, between two batches; the rules so far
-        stay in force if it fails. From any thread.
+        They are compiled in a thread of its own while the engine works, and put in force between
+        two batches; the rules so far stay in force if that fails. From any thread.
 
         Returns:
-            Done when the new rules are in force; with a `RuleError` where they cannot be
+            What it did, when the new rules are in force; a `RuleError` where they cannot be
             loaded, or a `KestrelError` where the engine ended before.
         """
-        done: Future[None] = Future()
-        self._replacements.put((rules, done))
-        if self._ended.is_set():
-            self._refuse_replacements()
-        return done
+        report = LoadReport(rules.rules) if isinstance(rules, RuleSet) else rules
+        return self._reloads.request(report.rule_set, lambda: self._note_loaded(report))
 
     # --- starting -------------------------------------------------------------------
 
@@ -292,7 +304,7 @@ class Engine:
                 item, job = self._feed.next()
             except QueueClosedError:
                 break
-            self._replace_rules()
+            self._reloads.carry_out()
             if isinstance(item, SourceEnded):
                 complete = self._end_of(item) and complete
             elif isinstance(item, Delivery):
@@ -361,20 +373,8 @@ class Engine:
             [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
         )
 
-    def _replace_rules(self) -> None:
-        while True:
-            try:
-                rules, done = self._replacements.get_nowait()
-            except queue.Empty:
-                return
-            if not done.set_running_or_notify_cancel():
-                continue
-            try:
-                self._feed.replace_rules(rules)
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+    def _note_loaded(self, report: LoadReport) -> None:
+        self._load_report = report
 
     def _checkpoint(self) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
@@ -443,7 +443,7 @@ class Engine:
         self._record.end()
         if self._assembly.store is not None:
             self._assembly.store.close()
-        self._refuse_replacements()
+        self._reloads.close()
 
     def _output_is_over(self, error: KestrelError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
@@ -451,15 +451,6 @@ class Engine:
     def _left_behind(self, what: str, status: ExitStatus) -> None:
         problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
         self._record.fail(KestrelError(f"{what} {problem}"), status)
-
-    def _refuse_replacements(self) -> None:
-        while True:
-            try:
-                _, done = self._replacements.get_nowait()
-            except queue.Empty:
-                return
-            if done.set_running_or_notify_cancel():
-                done.set_exception(KestrelError("the engine has ended"))
 
 
 def _place(error: KestrelError) -> str:
