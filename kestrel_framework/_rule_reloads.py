@@ -114,7 +114,7 @@ class RuleReloads:
             statistics = self.statistics
             statistics.made += 1
             statistics.longest_swap_seconds = max(statistics.longest_swap_seconds, report.seconds)
-            kernel_logger().info("the rules were replaced", report=str(report))
+            kernel_logger().info(f"the rules were replaced: {report}")
             change.in_force()
             change.done.set_result(report)
 
@@ -152,5 +152,5 @@ class RuleReloads:
 
     def _fail(self, change: _Change, error: Exception) -> None:
         self.statistics.failed += 1
-        kernel_logger().error("the rules could not be replaced", problem=str(error))
+        kernel_logger().error(f"the rules could not be replaced: {error}")
         change.done.set_exception(error)

@@ -88,7 +88,7 @@ class ReloadReport:
         )
         left_out = f", {self.waiting_left_out} left out" if self.waiting_left_out else ""
         return (
-            f"rules: {rules}; partial matches: {self.kept.number} kept, "
+            f"{rules}; partial matches: {self.kept.number} kept, "
             f"{self.draining.number} draining, {self.ended.number} ended; "
             f"{self.waiting_kept} step matches wait{left_out}; "
             f"compiled in {self.compile_seconds:.3f} s, swapped in {self.seconds * 1000:.1f} ms"

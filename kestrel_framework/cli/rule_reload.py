@@ -13,7 +13,6 @@ from kestrel_framework.cli.messages import note, note_rule_errors, print_error
 from kestrel_framework.config import Configuration
 from kestrel_framework.engine import Engine
 from kestrel_framework.errors import KestrelError, RuleError
-from kestrel_framework.reload import ReloadReport
 from kestrel_framework.rule import LoadReport
 
 
@@ -53,33 +52,34 @@ class HangUps:
 
 
 def _reload(engine: Engine, configuration: Configuration) -> None:
-    """Read the rules again, have them put in force, and say what that did."""
+    """Read the rules again, have them put in force, and say what is wrong with them."""
     try:
         report = engine.load_rules()
+        note_rule_errors(report)
         if configuration.rules.paths and not report.rules:
-            note_rule_errors(report)
             raise KestrelError("no rule is left to run")
-        done, report = _replaced(engine, report, strict=configuration.rules.strict)
+        _replace(engine, report, strict=configuration.rules.strict)
     except Exception as error:  # noqa: BLE001 - whatever it is, the rules so far go on
         print_error(error)
         note("kestrel: the rules are as before")
-    else:
-        note_rule_errors(report)
-        note(f"kestrel: {done}")
 
 
-def _replaced(
-    engine: Engine, report: LoadReport, *, strict: bool
-) -> tuple[ReloadReport, LoadReport]:
-    """Have rules put in force, without those that their runtimes refuse unless it is strict."""
+def _replace(engine: Engine, report: LoadReport, *, strict: bool) -> None:
+    """Have rules put in force, without those that their runtimes refuse unless it is strict.
+
+    The engine says in the log what that did.
+    """
     while True:
         try:
-            return engine.replace_rules(report).result(), report
+            engine.replace_rules(report).result()
         except RuleError as error:
             kept = None if strict else without_refused(report, error)
             if kept is None:
                 raise
+            print_error(error)
             report = kept
+        else:
+            return
 
 
 def _has_terminal() -> bool:
