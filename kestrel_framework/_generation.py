@@ -62,7 +62,8 @@ class Generation:
         event_targets: The conditions of event rules.
         step_targets: All others.
         decided_at_once: Those that must not wait: other stages see their events as they come.
-        rules_at_work: The rules without those that drain.
+        draining: The rules that drain, by their numbers, ascending.
+        rules_at_work: The others.
         step_names: What the steps are called beyond this rule set.
         awaited: The rules that drain and that a step match may still begin, which waited
             when anybody last looked.
@@ -79,6 +80,7 @@ class Generation:
     event_targets: frozenset[int]
     step_targets: frozenset[int]
     decided_at_once: frozenset[int]
+    draining: tuple[int, ...]
     rules_at_work: RuleSet
     step_names: StepNames
     awaited: set[int] = attrs.field(init=False, factory=set)
@@ -119,7 +121,7 @@ class Generation:
         )
         step_targets = frozenset(range(len(targets))) - event_targets
         queries = range(len(targets), len(targets) + len(lineage.targets))
-        draining = any(rule.rollout.draining for rule in rules)
+        draining = tuple(n for n, rule in enumerate(rules) if rule.rollout.draining)
         return cls(
             rules,
             targets,
@@ -139,6 +141,7 @@ class Generation:
             event_targets,
             step_targets,
             event_targets | asked | frozenset(queries),
+            draining,
             RuleSet(rule for rule in rules if not rule.rollout.draining) if draining else rules,
             StepNames(rules, targets, step_targets),
         )

@@ -71,8 +71,7 @@ class PreparedRules:
             removed,
             changed,
             unchanged,
-            CarriedMatches.of(_live(generation, draining=False)),
-            CarriedMatches.of(_live(generation, draining=True)),
+            *_live(generation),
             CarriedMatches.of(ended),
             len(kept),
             left_out,
@@ -142,9 +141,8 @@ def _drains(rule: Rule) -> bool:
 def _one_too_many(generation: Generation) -> Iterator[int]:
     """Yield the oldest draining revisions of rules that have too many of them."""
     revisions: dict[str, list[int]] = {}
-    for number, rule in enumerate(generation.rules):
-        if _drains(rule) and generation.has_under_way(number):
-            revisions.setdefault(rule.rule_id, []).append(number)
+    for number in filter(generation.has_under_way, generation.draining):
+        revisions.setdefault(generation.rules.rules[number].rule_id, []).append(number)
     for numbers in revisions.values():
         yield from numbers[:-MOST_DRAINING]
 
@@ -161,13 +159,14 @@ def _kept(
             yield aside_of, match._replace(targets=targets)
 
 
-def _live(generation: Generation, *, draining: bool) -> Counter[str]:
-    """Return how many partial matches rules have, by id."""
-    counts: Counter[str] = Counter()
-    for number, rule in enumerate(generation.rules):
-        if _drains(rule) is draining:
-            counts[rule.rule_id] += generation.tracker.live_of(number)
-    return counts
+def _live(generation: Generation) -> tuple[CarriedMatches, CarriedMatches]:
+    """Return the partial matches of rules at work, and of those that drain."""
+    at_work: Counter[str] = Counter()
+    draining: Counter[str] = Counter()
+    for number, live in generation.tracker.live().items():
+        rule = generation.rules.rules[number]
+        (draining if _drains(rule) else at_work)[rule.rule_id] += live
+    return CarriedMatches.of(at_work), CarriedMatches.of(draining)
 
 
 def _compared(before: RuleSet, now: RuleSet) -> Sequence[Sequence[str]]:

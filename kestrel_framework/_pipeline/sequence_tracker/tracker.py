@@ -261,6 +261,12 @@ class SequenceTracker:
             machine.rule = number
         return ended
 
+    def live(self) -> dict[int, int]:
+        """Return how many entries there are of each rule that has any, by its number."""
+        return {
+            number: live for number, machine in self._machines.items() if (live := machine.live)
+        }
+
     def live_of(self, rule: int) -> int:
         """Return how many entries a rule has, by its number."""
         machine = self._machines.get(rule)
