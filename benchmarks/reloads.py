@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from benchmarks.rule_sets import loaded
 from benchmarks.sequence_stream import RULES, sequence_lines, sequence_rule
 from benchmarks.sequences import rules_of
 from kestrel_framework import Detector
-from kestrel_framework._measuring import batches_of, resident_bytes
+from kestrel_framework._measuring import batches_of
 from kestrel_framework.alert import Alert
 from kestrel_framework.event import EventBatch
 from kestrel_framework.rule import RuleSet
@@ -43,7 +42,6 @@ class Reloaded:
         alerts: How many alerts there were.
         lost: How many there were only without changes.
         doubled: How many there were only with them.
-        grown: How many bytes of memory the process had more after the second half of the changes.
     """
 
     rules: int
@@ -55,7 +53,6 @@ class Reloaded:
     alerts: int
     lost: int
     doubled: int
-    grown: int
 
 
 def measured(changes: int, batch: int, *, real: bool) -> Reloaded:
@@ -75,23 +72,17 @@ def measured(changes: int, batch: int, *, real: bool) -> Reloaded:
     pauses: list[float] = []
     first: list[float] = []
     later: list[float] = []
-    grown = 0
     for number, lines in enumerate(parts):
         for place, events in enumerate(batches_of(lines, f"part-{number}", batch)):
             alerts, took = _fed(detector, events)
             found.update(alerts)
             (later if place else first).append(took)
-        if number == changes // 2:
-            gc.collect()
-            grown = resident_bytes()
         prepared = detector.prepare(RuleSet((*fixed, *_revision(number + 1))))
         compiling.append(prepared.compile_seconds)
         started = time.perf_counter()
         detector.replace(prepared)
         del prepared
         pauses.append(time.perf_counter() - started)
-    gc.collect()
-    grown = resident_bytes() - grown
     expected: _Found = Counter()
     alone = Detector(RuleSet((*fixed, *_revision(0))))
     for number, lines in enumerate(parts):
@@ -107,7 +98,6 @@ def measured(changes: int, batch: int, *, real: bool) -> Reloaded:
         alerts=found.total(),
         lost=(expected - found).total(),
         doubled=(found - expected).total(),
-        grown=grown,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 
@@ -13,42 +15,40 @@ from kestrel_framework._pipeline.event_time import EventTime, WaitingMatch
 from kestrel_framework.reload import MOST_DRAINING, CarriedMatches, OnRuleChange, ReloadReport
 from kestrel_framework.rule import EventRule, Rule, RuleSet
 
+_FEW: Final = 20
+"""How many rules a report names at most."""
+
 
 @attrs.frozen(eq=False)
-class PreparedRules:
-    """Rules that are compiled, for the detector that prepared them, to `replace` those at work.
+class Handover:
+    """What goes from the stages of one rule set to those of the next.
 
     Attributes:
-        rules: The rules.
-        on_rule_change: What becomes of what is under way of other rules.
-        compile_seconds: How long compiling took.
+        previous: The stages of the rules at work.
+        generation: Those of the next rules.
+        numbers: The targets of the next rules that mean the same, by those of the rules at work.
+        comparison: The ids of rules that are added, removed, changed and unchanged.
     """
 
-    rules: RuleSet
-    on_rule_change: OnRuleChange
-    compile_seconds: float
-    _previous: Generation = attrs.field(repr=False)
-    _generation: Generation = attrs.field(repr=False)
-    _numbers: Mapping[int, int] = attrs.field(repr=False)
-    _comparison: Sequence[Sequence[str]] = attrs.field(repr=False)
+    previous: Generation
+    generation: Generation
+    numbers: Mapping[int, int]
+    comparison: Sequence[Sequence[str]]
 
-    def is_for(self, generation: Generation) -> bool:
-        """Say whether these are the rules that it was prepared to replace."""
-        return self._previous is generation
-
-    def take_over(
-        self, event_time: EventTime, untimely: Counter[str]
-    ) -> tuple[Generation, ReloadReport]:
-        """Have the new rules go on with everything that the previous ones leave.
+    def carry_out(
+        self, event_time: EventTime, untimely: Counter[str], compile_seconds: float
+    ) -> ReloadReport:
+        """Have the next rules go on with everything that those at work leave.
 
         Args:
             event_time: Where step matches wait.
             untimely: Counts those that do not any more, as `rule_changed`.
+            compile_seconds: For the report.
         """
         started = time.perf_counter()
-        generation = self._generation
-        ended = generation.tracker.take_over(self._previous.tracker)
-        generation.lineage.take_over(self._previous.lineage)
+        generation = self.generation
+        ended = generation.tracker.take_over(self.previous.tracker)
+        generation.lineage.take_over(self.previous.lineage)
         waiting = event_time.take_out()
         combinations = {match.targets for _, match in waiting}
         renumbered = {targets: self._renumbered(targets) for targets in combinations}
@@ -65,24 +65,39 @@ class PreparedRules:
         left_out = len(waiting) - len(kept)
         if left_out:
             untimely["rule_changed"] += left_out
-        added, removed, changed, unchanged = self._comparison
-        report = ReloadReport(
+        added, removed, changed, unchanged = self.comparison
+        return ReloadReport(
             added,
             removed,
             changed,
             unchanged,
             *_live(generation),
-            CarriedMatches.of(ended),
+            _carried(ended),
             len(kept),
             left_out,
-            self.compile_seconds,
+            compile_seconds,
             time.perf_counter() - started,
         )
-        return generation, report
 
     def _renumbered(self, targets: tuple[int, ...]) -> tuple[int, ...]:
-        numbers = self._numbers
+        numbers = self.numbers
         return tuple(sorted([numbers[number] for number in targets if number in numbers]))
+
+
+@attrs.frozen(eq=False)
+class PreparedRules:
+    """Rules that are compiled, for `Detector.replace` of the detector that prepared them.
+
+    Attributes:
+        rules: The rules.
+        on_rule_change: What becomes of what is under way of other rules.
+        compile_seconds: How long compiling took.
+    """
+
+    rules: RuleSet
+    on_rule_change: OnRuleChange
+    compile_seconds: float
+    _handover: Handover = attrs.field(repr=False)
 
 
 def prepared(
@@ -112,8 +127,8 @@ def prepared(
     generation = compiled(every, previous)
     numbers = previous.step_names.numbers_in(generation.step_names)
     comparison = _compared(previous.rules_at_work, generation.rules_at_work)
-    seconds = time.perf_counter() - started
-    return PreparedRules(rules, on_rule_change, seconds, previous, generation, numbers, comparison)
+    handover = Handover(previous, generation, numbers, comparison)
+    return PreparedRules(rules, on_rule_change, time.perf_counter() - started, handover)
 
 
 def _to_drain(rules: RuleSet, previous: Generation) -> Iterator[Rule]:
@@ -166,7 +181,13 @@ def _live(generation: Generation) -> tuple[CarriedMatches, CarriedMatches]:
     for number, live in generation.tracker.live().items():
         rule = generation.rules.rules[number]
         (draining if _drains(rule) else at_work)[rule.rule_id] += live
-    return CarriedMatches.of(at_work), CarriedMatches.of(draining)
+    return _carried(at_work), _carried(draining)
+
+
+def _carried(counts: Counter[str]) -> CarriedMatches:
+    numbers = {rule: number for rule, number in sorted(counts.items()) if number}
+    by_rule = numbers if len(numbers) <= _FEW else {}
+    return CarriedMatches(sum(numbers.values()), MappingProxyType(by_rule))
 
 
 def _compared(before: RuleSet, now: RuleSet) -> Sequence[Sequence[str]]:

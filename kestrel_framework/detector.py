@@ -264,9 +264,11 @@ class Detector:
             RuleError: a rule cannot be loaded into its runtime.
         """
         ready = rules if isinstance(rules, PreparedRules) else self.prepare(rules)
-        if not ready.is_for(self._generation):
+        if ready._handover.previous is not self._generation:
             ready = self._prepared(ready.rules, ready.on_rule_change)
-        self._generation, report = ready.take_over(self._time, self.statistics.untimely)
+        handover = ready._handover
+        report = handover.carry_out(self._time, self.statistics.untimely, ready.compile_seconds)
+        self._generation = handover.generation
         return report
 
     def snapshot(self) -> bytes:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final
 
 import attrs
 
 MOST_DRAINING: Final = 4
 """How many old revisions of one rule go on beside it; of more, the oldest ends."""
-
-_FEW: Final = 20
 
 
 class OnRuleChange(enum.Enum):
@@ -36,13 +33,6 @@ class CarriedMatches:
 
     number: int = 0
     by_rule: Mapping[str, int] = attrs.field(factory=lambda: MappingProxyType({}))
-
-    @classmethod
-    def of(cls, counts: Counter[str]) -> Self:
-        """Return them, given how many each rule has."""
-        numbers = {rule: number for rule, number in sorted(counts.items()) if number}
-        by_rule = numbers if len(numbers) <= _FEW else {}
-        return cls(sum(numbers.values()), MappingProxyType(by_rule))
 
 
 @attrs.frozen
