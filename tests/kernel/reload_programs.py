@@ -76,6 +76,7 @@ class Revision:
             return Step(frozenset(kind), odd, keys, missing=missing, fork=fork)
 
         until = Step(frozenset("u"), ALWAYS, keys)
+        steps: tuple[Step, ...]
         match self.shape:
             case "event":
                 return EventRule(frozenset("a"), odd)
@@ -171,7 +172,7 @@ def found_alone(
         return _held_alone(revision, program, begins, first)
     events = [
         {**event, "kind": NEUTRAL}
-        if index < first or (event["kind"] in revision.beginning and not begins[index])
+        if index < first or (str(event["kind"]) in revision.beginning and not begins[index])
         else event
         for index, event in enumerate(program.events)
     ]

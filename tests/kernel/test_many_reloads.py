@@ -131,7 +131,7 @@ def lose_nothing(workers: int, changes: int) -> None:
     print(f"{changes} changes with {workers} workers, milliseconds of a swap: {shares}")
 
 
-@pytest.mark.parametrize(("workers", "changes"), [(1, 300), (2, 100)])
+@pytest.mark.parametrize(("workers", "changes"), [(1, 150), (2, 60)])
 def test_many_changes(workers: int, changes: int) -> None:
     lose_nothing(workers, changes)
 

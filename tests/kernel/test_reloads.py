@@ -13,7 +13,7 @@ from kestrel_framework._pipeline.sequence_tracker import TrackerLimits
 from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector, RevisionState
 from kestrel_framework.errors import RuleError
-from kestrel_framework.event import EventBatch
+from kestrel_framework.event import Document, EventBatch
 from kestrel_framework.predicate import Field, Lineage, LineageRelation
 from kestrel_framework.reload import MOST_DRAINING, CarriedMatches, OnRuleChange
 from kestrel_framework.rule import (
@@ -46,6 +46,10 @@ def sequence(*names: str, rule_id: str = "chain", maxspan: int | None = None) ->
 
 def in_shadow(rule: Rule) -> Rule:
     return attrs.evolve(rule, rollout=SHADOW)
+
+
+def on_host(host: str, name: str, seconds: float) -> Document:
+    return {**event(name, seconds), "host": {"id": host}}
 
 
 def found(alerts: list[Alert]) -> list[tuple[str, bool]]:
@@ -168,11 +172,9 @@ def test_what_waits_begins_nothing_where_an_event_must_not_come_before() -> None
 
 def test_limits_hold_for_all_revisions_together() -> None:
     detector = Detector(RuleSet((OLD,)), limits=TrackerLimits(total=64))
-    detector.feed([event("curl", second) | {"host": {"id": str(second)}} for second in range(60)])
+    detector.feed([on_host(str(second), "curl", second) for second in range(60)])
     detector.replace(RuleSet((NEW,)))
-    detector.feed(
-        [event("curl", second) | {"host": {"id": str(second)}} for second in range(60, 90)]
-    )
+    detector.feed([on_host(str(second), "curl", second) for second in range(60, 90)])
     partial = detector.partial_matches
     assert partial.live <= 64
     assert partial.live + partial.ended["evicted"] == 90
@@ -186,13 +188,14 @@ def test_samples_and_joins_go_on_with_the_keys_they_have(
     old = Rule(RuleMetadata("both"), body((step("a"), step("b"))))
     new = Rule(RuleMetadata("both"), body((step("a"), step("c"))))
     detector = Detector(RuleSet((old,)))
-    here, there = {"host": {"id": "here"}}, {"host": {"id": "there"}}
-    detector.feed([event("a", 0) | here])
+    detector.feed([on_host("here", "a", 0)])
     detector.replace(RuleSet((new,)))
-    alerts = detector.feed([event("a", 1) | there, event("b", 2) | there, event("b", 3) | here])
+    alerts = detector.feed(
+        [on_host("there", "a", 1), on_host("there", "b", 2), on_host("here", "b", 3)]
+    )
     assert [alert.join_keys for alert in alerts] == [("here",)]
-    assert detector.feed([event("a", 4) | here, event("b", 5) | here]) == []
-    assert len(detector.feed([event("c", 6) | here, event("c", 7) | there])) == 2
+    assert detector.feed([on_host("here", "a", 4), on_host("here", "b", 5)]) == []
+    assert len(detector.feed([on_host("here", "c", 6), on_host("there", "c", 7)])) == 2
 
 
 def test_a_snapshot_goes_on_as_far_as_the_rules_are_there() -> None:
