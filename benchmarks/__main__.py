@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from benchmarks import compile_rules
-from benchmarks.checks import UnequalAlertsError, require_same_alerts
+from benchmarks.checks import UnequalAlertsError, require_nothing_lost, require_same_alerts
 from benchmarks.children import ChildError, measured_by, note
 from benchmarks.comparison import Comparison, UnequalCountsError, compare
 from benchmarks.loading import Loading
@@ -23,6 +23,7 @@ from benchmarks.matching import HYPERSCAN, NATIVE, Cell
 from benchmarks.peer import PeerMissingError
 from benchmarks.plot import svg
 from benchmarks.programs import program_run, start_up_seconds
+from benchmarks.reloads import Reloaded
 from benchmarks.report import PLOT_NAME, page, plot_lines
 from benchmarks.results import PartialMemory, Results
 from benchmarks.sequences import Memory, Speed
@@ -33,6 +34,8 @@ from benchmarks.targets import ALL_RULES, FEW_RULES, MANY_RULES
 ROOT: Final = Path(__file__).parents[1]
 REPORT: Final = ROOT / "docs" / "reference" / "benchmarks.md"
 QUICK_REPORT: Final = ROOT / "build" / "benchmarks.md"
+_BATCH: Final = 100
+"""How many events come together where rules change."""
 
 
 @attrs.frozen
@@ -48,6 +51,7 @@ class Size:
         sequence_events: Events of the stream for sequences.
         partial_events: Events that begin sequences.
         kept_matches: Partial matches that are kept in a store.
+        changes: Changes of rules where there are few rules, and where there are all real ones.
         compared_events: Events for the comparison with others.
     """
 
@@ -59,6 +63,7 @@ class Size:
     sequence_events: int
     partial_events: int
     kept_matches: int
+    changes: tuple[int, int]
     compared_events: int
 
 
@@ -71,6 +76,7 @@ FULL: Final = Size(
     sequence_events=200_000,
     partial_events=20_000,
     kept_matches=900_000,
+    changes=(1000, 20),
     compared_events=2000,
 )
 QUICK: Final = Size(
@@ -82,6 +88,7 @@ QUICK: Final = Size(
     sequence_events=20_000,
     partial_events=5000,
     kept_matches=20_000,
+    changes=(50, 3),
     compared_events=100,
 )
 
@@ -129,6 +136,7 @@ class Run:
             speed=speed,
             memory=memory,
             kept={store: self._kept(store) for store in STORES if is_available(store)},
+            reloads=self._reloads(),
             comparison=comparison,
             left_out=left_out,
         )
@@ -200,6 +208,19 @@ class Run:
             environment = self._environment(number)
             kept.append(measured_by("state", arguments, Kept, environment=environment))
         return kept
+
+    def _reloads(self) -> list[list[Reloaded]]:
+        reloads = []
+        for options, changes in zip(([], ["--real"]), self._size.changes, strict=True):
+            cells = []
+            for number in range(self._size.processes):
+                note(f"changes of rules {' '.join(options)}, process {number + 1}")
+                arguments = [*options, "--changes", str(changes), "--batch", str(_BATCH)]
+                environment = self._environment(number)
+                cells.append(measured_by("reloads", arguments, Reloaded, environment=environment))
+            require_nothing_lost(cells)
+            reloads.append(cells)
+        return reloads
 
     def _environment(self, number: int) -> dict[str, str]:
         return {"PYTHONHASHSEED": str(number), "XDG_CACHE_HOME": self._cache}

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from benchmarks.matching import Cell
+from benchmarks.reloads import Reloaded
 
 
 class UnequalAlertsError(Exception):
@@ -31,6 +32,20 @@ def require_same_alerts(cells: Mapping[int, Sequence[Cell]], stream: str) -> Non
                     f"{stream}: the rule {rule_id} found {found} among {smaller.rules} rules, "
                     f"and {larger.alerts.get(rule_id)} among {larger.rules}"
                 )
+
+
+def require_nothing_lost(cells: Sequence[Reloaded]) -> None:
+    """Check that changes of rules lost and doubled nothing.
+
+    Raises:
+        UnequalAlertsError: they did.
+    """
+    for cell in cells:
+        if cell.lost or cell.doubled:
+            raise UnequalAlertsError(
+                f"with changes of {cell.rules} rules, {cell.lost} of {cell.alerts} alerts are "
+                f"missing, and {cell.doubled} are there twice"
+            )
 
 
 def _rule_count(cell: Cell) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 from benchmarks.matching import PERCENTILES, Cell
 from benchmarks.plot import Line
+from benchmarks.reloads import Reloaded
 from benchmarks.results import (
     Results,
     Spread,
@@ -87,6 +88,7 @@ def page(results: Results) -> str:
         "## Loading and memory\n\n" + _lines(_loading(results)),
         "## Sequences\n\n" + _lines(_sequences(results)),
         "## State\n\n" + _lines(_state(results)),
+        "## Reloads\n\n" + _lines(_reloads(results)),
         *([_left_out(results)] if results.left_out else []),
         _method(results),
     ]
@@ -391,6 +393,42 @@ def _state(results: Results) -> Iterator[str]:
         "else happens: the longest pause of an engine is about the sum of both, every five "
         "seconds at most. Both grow with what is remembered."
     )
+
+
+def _reloads(results: Results) -> Iterator[str]:
+    rows = []
+    for cells in results.reloads:
+        columns = [
+            *(_milliseconds(cells, "pauses", share) for share in (0.5, 0.99, 1.0)),
+            _milliseconds(cells, "compile", 0.5),
+            *(_milliseconds(cells, batch, 0.5) for batch in ("first", "later")),
+        ]
+        alerts, lost, doubled = (
+            sum(getattr(cell, what) for cell in cells) for what in ("alerts", "lost", "doubled")
+        )
+        numbers = [f"{cells[0].rules:,}", f"{len(cells[0].pauses):,}"]
+        rows.append([*numbers, *columns, f"{alerts:,}", str(lost), str(doubled)])
+    yield from _table(
+        [
+            *("rules", "changes", "pause P50, ms", "P99", "longest", "compiling, ms"),
+            *("first batch, ms", "later ones", "alerts", "lost", "doubled"),
+        ],
+        rows,
+    )
+    yield ""
+    yield (
+        "Each change makes another revision of one rule, whose sequences are under way. The pause "
+        "is what the change holds up, by the clock on the wall; rules are compiled before it, here "
+        "while nothing else happens. Batches have 100 events; the first after a change is slower, "
+        "for the new rules have seen no event. Alerts are compared to those of the same events "
+        "without a change."
+    )
+
+
+def _milliseconds(cells: Sequence[Reloaded], what: str, share: float) -> str:
+    """Return which time a share of the measurements stays below, over all processes."""
+    values = sorted(value for cell in cells for value in getattr(cell, what))
+    return f"{values[min(int(len(values) * share), len(values) - 1)] * 1000:,.2f}"
 
 
 def _stages(stages: StageTimes, events: int) -> str:

@@ -11,6 +11,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.loading import Loading
 from benchmarks.matching import Cell
 from benchmarks.programs import ProgramRun
+from benchmarks.reloads import Reloaded
 from benchmarks.sequences import Memory, Speed
 from benchmarks.state import Kept
 
@@ -54,6 +55,7 @@ class Results:
         speed: Following sequences.
         memory: The memory of partial matches.
         kept: Keeping state, by the name of the store.
+        reloads: Changing rules, by how many rules there are.
         comparison: Kestrel beside others, or `None`.
         left_out: What could not be measured here, and why.
     """
@@ -71,6 +73,7 @@ class Results:
     speed: Sequence[Speed]
     memory: Sequence[PartialMemory]
     kept: Mapping[str, Sequence[Kept]]
+    reloads: Sequence[Sequence[Reloaded]]
     comparison: Comparison | None
     left_out: Sequence[str]
 

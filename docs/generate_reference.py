@@ -355,6 +355,8 @@ def _attribute_texts(kind: type) -> dict[str, str]:
 def _default(value: object) -> str:
     if value is attrs.NOTHING:
         return "required"
+    if isinstance(value, enum.Enum):
+        value = value.value
     plain = isinstance(value, str | int | float) and value != ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`" if plain else ""
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
         Detector,
         DetectorStatistics,
         PartialMatches,
+        PreparedRules,
         RememberedProcesses,
+        RevisionState,
     )
     from kestrel_framework.engine import Engine, EngineReport
     from kestrel_framework.errors import (
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     )
     from kestrel_framework.iterable_source import source_from_iterable
     from kestrel_framework.query import SearchResult, search
+    from kestrel_framework.reload import CarriedMatches, OnRuleChange, ReloadReport
     from kestrel_framework.rule import (
         EventRule,
         JoinRule,
@@ -100,7 +103,14 @@ _EXPORTS = {
     "alert": ("Alert", "Evidence"),
     "api_version": ("API_VERSION", "ApiVersion"),
     "config": ("Configuration", "SectionConfig", "SourceConfig"),
-    "detector": ("Detector", "DetectorStatistics", "PartialMatches", "RememberedProcesses"),
+    "detector": (
+        "Detector",
+        "DetectorStatistics",
+        "PartialMatches",
+        "PreparedRules",
+        "RememberedProcesses",
+        "RevisionState",
+    ),
     "engine": ("Engine", "EngineReport"),
     "errors": (
         "ConfigurationError",
@@ -156,6 +166,7 @@ _EXPORTS = {
     ),
     "iterable_source": ("source_from_iterable",),
     "query": ("SearchResult", "search"),
+    "reload": ("CarriedMatches", "OnRuleChange", "ReloadReport"),
     "rule": (
         "EventRule",
         "LoadReport",
@@ -183,6 +194,7 @@ __all__ = [
     "ActionStatus",
     "Alert",
     "ApiVersion",
+    "CarriedMatches",
     "Change",
     "CommandOffer",
     "CompiledPatterns",
@@ -214,6 +226,7 @@ __all__ = [
     "LoadedPredicate",
     "NoConfiguration",
     "Offer",
+    "OnRuleChange",
     "OutputError",
     "OutputHandler",
     "PartialMatches",
@@ -224,9 +237,12 @@ __all__ = [
     "PluginContext",
     "PluginError",
     "PredicateEvaluator",
+    "PreparedRules",
+    "ReloadReport",
     "RememberedProcesses",
     "ResourceLimitError",
     "Resynchronize",
+    "RevisionState",
     "Rule",
     "RuleCompiler",
     "RuleError",

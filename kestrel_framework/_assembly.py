@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -50,6 +51,7 @@ class Assembly:
         pattern_engine: What finds patterns in texts; None is the detector's own.
         detector: With the rules loaded.
         load_report: What loading the rules gave.
+        load_rules: Loads the rules that the configuration names once more.
         counters: The counters of each instance.
         faults: The failed calls.
     """
@@ -62,6 +64,7 @@ class Assembly:
     pattern_engine: PatternEngine | None
     detector: Detector
     load_report: LoadReport
+    load_rules: Callable[[], LoadReport]
     counters: Mapping[str, InstanceCounters]
     faults: FaultTally
 
@@ -83,6 +86,7 @@ class Assembler:
         self._aborting = aborting
         self._counters: dict[str, InstanceCounters] = {}
         self._faults = FaultTally()
+        self._compilers: Sequence[RuleCompiler] | None = None
 
     def assemble(self, rules: RuleSet | None) -> Assembly:
         """Make everything.
@@ -118,7 +122,8 @@ class Assembler:
         )
         self._refuse_unknown(registry.compilers, "compilers", configuration.compilers)
         evaluators = self._evaluators()
-        report = self._rules(evaluators) if rules is None else LoadReport(rules.rules)
+        load = partial(self._rules, (NATIVE, *evaluators))
+        report = load() if rules is None else LoadReport(rules.rules)
         pattern_engine = self._pattern_engine()
         return Assembly(
             registry,
@@ -128,6 +133,7 @@ class Assembler:
             self._store(),
             pattern_engine,
             *self._detector(report, evaluators, pattern_engine),
+            load,
             self._counters,
             self._faults,
         )
@@ -197,14 +203,16 @@ class Assembler:
         assert isinstance(engine, GuardedPatternEngine)
         return engine.with_fallback(native)
 
-    def _rules(self, evaluators: Mapping[str, PredicateEvaluator]) -> LoadReport:
+    def _rules(self, runtimes: Sequence[str]) -> LoadReport:
+        if self._compilers is None:
+            self._compilers = self.compilers()
         configured = self._configuration.rules
         report = load_rules(
             *configured.paths,
-            compilers=self.compilers(),
+            compilers=self._compilers,
             schema=self._registry.schema,
             strict=configured.strict,
-            runtimes=(NATIVE, *evaluators),
+            runtimes=runtimes,
         )
         if configured.strict and report.errors:
             raise _one_or_all(report.errors)
@@ -228,13 +236,13 @@ class Assembler:
                     pattern_engine=pattern_engine,
                     lineage_processes=self._configuration.engine.lineage_processes,
                     time=self._configuration.time,
+                    on_rule_change=self._configuration.rules.on_change,
                 )
             except RuleError as error:
-                refused = error.context.get("rule")
-                kept = tuple(rule for rule in report.rules if rule.rule_id != refused)
-                if self._configuration.rules.strict or len(kept) == len(report.rules):
+                kept = without_refused(report, error)
+                if self._configuration.rules.strict or kept is None:
                     raise
-                report = attrs.evolve(report, rules=kept, errors=(*report.errors, error))
+                report = kept
             else:
                 return detector, report
 
@@ -314,6 +322,15 @@ class Assembler:
         for name in configured:
             if name not in offers:
                 offers.resolve(name, f"{section}.{name}")
+
+
+def without_refused(report: LoadReport, error: RuleError) -> LoadReport | None:
+    """Return rules without the one that its runtime does not take; None if it is not known."""
+    refused = error.context.get("rule")
+    kept = tuple(rule for rule in report.rules if rule.rule_id != refused)
+    if len(kept) == len(report.rules):
+        return None
+    return attrs.evolve(report, rules=kept, errors=(*report.errors, error))
 
 
 def _one_or_all(errors: Iterable[RuleError]) -> RuleError | ExceptionGroup[RuleError]:

@@ -9,14 +9,17 @@ from typing import Final
 
 import attrs
 
+from kestrel_framework._matched_feed import MatchedFeed
 from kestrel_framework._pipeline.bounded_queue import BoundedQueue
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework._pipeline.matcher_pool import Job, Lookahead, MatcherPool, PoolStatistics
 from kestrel_framework._pipeline.source_reader import FromSource
+from kestrel_framework._rule_replacement import PreparedRules
 from kestrel_framework.alert import Alert
-from kestrel_framework.detector import Detector, MatchedFeed
+from kestrel_framework.detector import Detector
 from kestrel_framework.errors import KestrelError
 from kestrel_framework.event import EventBatch
+from kestrel_framework.reload import ReloadReport
 from kestrel_framework.rule import RuleSet
 
 _WORKERS: Final = "workers"
@@ -88,17 +91,21 @@ class BatchFeed:
             self._log(Problem(_KILLED_WORKERS, problem, batch.origin))
         return self._matched.feed(batch, partial(job.matched, matcher=self._matched.matcher))
 
-    def replace_rules(self, rules: RuleSet) -> None:
-        """Go on with other rules from the next batch on.
+    def prepare_rules(self, rules: RuleSet) -> PreparedRules:
+        """Compile other rules, here and for workers. In any thread, but one at a time.
 
         Raises:
-            RuleError: a rule cannot be loaded; nothing has changed.
+            RuleError: a rule cannot be loaded.
         """
-        if self._pool is not None:
-            self._pool.prepare(rules)
-        self._detector.replace(rules)
+        announce = _nobody if self._pool is None else self._pool.prepare
+        return self._matched.prepare(rules, announce)
+
+    def replace_rules(self, rules: PreparedRules) -> ReloadReport:
+        """Go on with the rules prepared last from the next batch on, and return what that did."""
+        report = self._detector.replace(rules)
         if self._pool is not None:
             self._pool.switch(self._matched.matcher)
+        return report
 
     def hurry(self, seconds: float) -> None:
         """Wait no longer than this for any worker. From any thread."""
@@ -127,3 +134,7 @@ class BatchFeed:
             )
         except OSError as error:
             raise KestrelError(f"no matching process can be started: {error}") from error
+
+
+def _nobody(rules: RuleSet) -> None:
+    """Where there are no workers, nobody else has to know of rules."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import attrs
@@ -34,11 +33,11 @@ from kestrel_framework._pipeline.predicate_runner import PredicateRunner
 from kestrel_framework._pipeline.process_lineage import LineageLimits, ProcessLineage
 from kestrel_framework._pipeline.result_filter import ResultFilter
 from kestrel_framework._pipeline.sequence_tracker import SequenceTracker, TrackerLimits
+from kestrel_framework._step_names import StepNames
 from kestrel_framework.event import EventBatch, EventSettings
 from kestrel_framework.interfaces import Limits, PatternEngine, PredicateEvaluator
 from kestrel_framework.predicate import Lineage
-from kestrel_framework.predicate_traversal import lineages_of
-from kestrel_framework.rule import EventRule, Program, RuleSet
+from kestrel_framework.rule import EventRule, RuleSet
 from kestrel_framework.schema import SchemaRegistry
 
 
@@ -62,6 +61,11 @@ class Generation:
         event_targets: The conditions of event rules.
         step_targets: All others.
         decided_at_once: Those that must not wait: other stages see their events as they come.
+        draining: The rules that drain, by their numbers, ascending.
+        rules_at_work: The others.
+        step_names: What the steps are called beyond this rule set.
+        awaited: The rules that drain and that a step match may still begin, which waited
+            when anybody last looked.
     """
 
     rules: RuleSet
@@ -75,6 +79,10 @@ class Generation:
     event_targets: frozenset[int]
     step_targets: frozenset[int]
     decided_at_once: frozenset[int]
+    draining: tuple[int, ...]
+    rules_at_work: RuleSet
+    step_names: StepNames
+    awaited: set[int] = attrs.field(init=False, factory=set)
 
     @classmethod
     def compiled(
@@ -89,8 +97,12 @@ class Generation:
         lineage_processes: int,
         report: Callable[[Problem], None],
         evaluation_failed: Callable[[int, Problem], None],
+        previous: Generation | None,
     ) -> Self:
         """Return the stages for a rule set.
+
+        Those of the previous rule set may be at work meanwhile. The new ones share with them
+        what rules of both have under way, and are no use before they take over.
 
         Raises:
             RuleError: a rule cannot be loaded into its runtime.
@@ -106,7 +118,9 @@ class Generation:
                 if isinstance(rules.rules[target.rule].body, EventRule)
             ]
         )
+        step_targets = frozenset(range(len(targets))) - event_targets
         queries = range(len(targets), len(targets) + len(lineage.targets))
+        draining = tuple(n for n, rule in enumerate(rules) if rule.rollout.draining)
         return cls(
             rules,
             targets,
@@ -119,12 +133,16 @@ class Generation:
                 limits,
                 raw_values=KeyViews(settings).raw_values,
                 decided_elsewhere=asked,
+                previous=None if previous is None else previous.tracker,
             ),
             ResultFilter(rules),
             AlertBuilder(rules),
             event_targets,
-            frozenset(range(len(targets))) - event_targets,
+            step_targets,
             event_targets | asked | frozenset(queries),
+            draining,
+            RuleSet(rule for rule in rules if not rule.rollout.draining) if draining else rules,
+            StepNames(rules, targets, step_targets),
         )
 
     # --- events -------------------------------------------------------------------------
@@ -262,47 +280,54 @@ class Generation:
             if number in self.event_targets:
                 yield Completion(self.targets[number].rule, (), (event,))
 
-    # --- matches that wait, from one rule set to the next ----------------------------------
+    # --- from one rule set to the next ------------------------------------------------------
+
+    def has_under_way(self, rule: int) -> bool:
+        """Say whether a rule, by its number, has anything that is not complete. From any thread.
+
+        Of a rule that drains, this can be wrong for a while: what waited may be gone.
+        """
+        return self.tracker.live_of(rule) > 0 or rule in self.awaited
+
+    def expect(self, waiting: Iterable[Targets]) -> None:
+        """Hear which targets go on waiting, and note which rules that drain they may begin."""
+        begins = self.step_names.begins_draining
+        self.awaited.clear()
+        self.awaited.update(
+            self.targets[number].rule for targets in waiting for number in targets if begins(number)
+        )
+
+    def end_rule(self, rule: int) -> None:
+        """Let go of everything of a rule that drains, by its number."""
+        self.tracker.end_rule(rule)
+        self.awaited.discard(rule)
 
     def match_state(self, aside_of: str | None, match: WaitingMatch) -> MatchState:
         """Return a match without the numbers of this rule set."""
+        names = self.step_names
         steps: list[StepName] = []
         lineage: list[list[int]] = []
         for number in match.targets:
             if number in self.step_targets:
-                rule = self.rules.rules[self.targets[number].rule]
-                steps.append((rule.rule_id, rule.semantic_hash, self.targets[number].step))
-                nodes = self._lineages(number)
+                steps.append(names.name(number))
+                nodes = names.lineages(number)
                 lineage.append([i for i, node in enumerate(nodes) if node in match.lineage])
         return MatchState(match, aside_of, steps, lineage)
 
     def match_of(self, state: MatchState) -> WaitingMatch | None:
         """Return a match with the numbers of this rule set; None if it has none of the steps."""
-        numbers = self._numbers_of_steps
+        names = self.step_names
         targets: list[int] = []
         held: set[Lineage] = set()
         for name, places in zip(state.steps, state.lineage, strict=True):
-            number = numbers.get(name)
+            number = names.number(name)
             if number is not None:
                 targets.append(number)
-                nodes = self._lineages(number)
+                nodes = names.lineages(number)
                 held.update(nodes[place] for place in places if 0 <= place < len(nodes))
         if not targets:
             return None
         return state.match._replace(targets=tuple(sorted(targets)), lineage=frozenset(held))
-
-    def _lineages(self, number: int) -> Sequence[Lineage]:
-        condition = self.targets[number].condition
-        return () if isinstance(condition, Program) else tuple(lineages_of(condition))
-
-    @cached_property
-    def _numbers_of_steps(self) -> Mapping[StepName, int]:
-        rules = self.rules.rules
-        return {
-            (rules[target.rule].rule_id, rules[target.rule].semantic_hash, target.step): number
-            for number, target in enumerate(self.targets)
-            if number in self.step_targets
-        }
 
 
 def event_matcher(

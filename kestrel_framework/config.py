@@ -29,6 +29,7 @@ from kestrel_framework._typed_section import (
 )
 from kestrel_framework.errors import ConfigurationError
 from kestrel_framework.event import EventSettings, TimeSettings
+from kestrel_framework.reload import OnRuleChange
 
 __all__ = [
     "ActionConfig",
@@ -70,6 +71,13 @@ class RulesConfig:
     strict: bool = attrs.field(
         default=False,
         metadata={"help": "Do not start if any rule has an error or an unknown field."},
+    )
+    on_change: OnRuleChange = attrs.field(
+        default=OnRuleChange.DRAIN,
+        metadata={
+            "help": "What becomes of sequences under way whose rule changes or goes: with `drain` "
+            "they go on with the old meaning until they end; with `drop` they end at once."
+        },
     )
 
 

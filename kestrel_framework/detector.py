@@ -17,6 +17,12 @@ import msgspec
 from kestrel_framework._builtin.native_evaluator import NativeEvaluator
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
 from kestrel_framework._collector_pause import collector_paused
+from kestrel_framework._detector_statistics import (
+    DetectorStatistics,
+    PartialMatches,
+    RememberedProcesses,
+    RevisionState,
+)
 from kestrel_framework._generation import Generation, event_matcher
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.event_time import (
@@ -38,12 +44,23 @@ from kestrel_framework._pipeline.process_lineage import (
     encode,
 )
 from kestrel_framework._pipeline.sequence_tracker import EndReason, TrackerLimits
+from kestrel_framework._rule_replacement import PreparedRules, prepared
 from kestrel_framework.alert import Alert
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, EventSettings, TimeSettings
 from kestrel_framework.interfaces import PatternEngine, PredicateEvaluator
+from kestrel_framework.reload import OnRuleChange, ReloadReport
 from kestrel_framework.rule import LoadReport, RuleSet
 from kestrel_framework.schema import SchemaRegistry
+
+__all__ = [
+    "Detector",
+    "DetectorStatistics",
+    "PartialMatches",
+    "PreparedRules",
+    "RememberedProcesses",
+    "RevisionState",
+]
 
 _SNAPSHOT_VERSION: Final = 3
 _SNAPSHOT_VERSIONS_READ: Final = (1, 2, 3)
@@ -55,73 +72,10 @@ _UNTIMELY: Final[Mapping[str, str]] = {
 }
 
 
-@attrs.define
-class DetectorStatistics:
-    """What a detector has counted since it was made. Only ever grows.
-
-    Attributes:
-        events: Events looked at.
-        skipped: Events left out because they cannot be read, by cause.
-        problems: Everything odd about the input, by cause, also of events looked at.
-        lost: Events that sources said were lost, by cause.
-        alerts: Alerts by rule id, without those of shadow revisions.
-        shadow_alerts: Alerts of shadow revisions, by rule id.
-        failures: Evaluations that failed, by rule id.
-        untimely: Step matches that sequences did not see, or not in their order, by cause:
-            `late` and `implausible_time` were left out, `released_early` went on before their
-            time, since too many waited; `source_left_out` counts how often a quiet source
-            was not waited for.
-    """
-
-    events: int = 0
-    skipped: Counter[str] = attrs.field(factory=Counter)
-    problems: Counter[str] = attrs.field(factory=Counter)
-    lost: Counter[str] = attrs.field(factory=Counter)
-    alerts: Counter[str] = attrs.field(factory=Counter)
-    shadow_alerts: Counter[str] = attrs.field(factory=Counter)
-    failures: Counter[str] = attrs.field(factory=Counter)
-    untimely: Counter[str] = attrs.field(factory=Counter)
-
-
-@attrs.frozen
-class PartialMatches:
-    """What became of partial matches: sequences, samples and joins that are not complete.
-
-    Attributes:
-        live: How many there are.
-        ended: How many are no more, by reason. Those `evicted` passed a limit on what is
-            remembered: alerts may be missing.
-        keys_left_out: Join keys of events that had too many of them.
-    """
-
-    live: int
-    ended: Mapping[str, int]
-    keys_left_out: int
-
-
-@attrs.frozen
-class RememberedProcesses:
-    """What is remembered of processes, for rules that ask for lineage; else nothing.
-
-    Attributes:
-        live: How many processes are remembered now.
-        evicted: How many were forgotten at the limit: `unmarked` ones, of which only the
-            parent was known, and `marked` ones, which rules ask about or whose ancestors
-            they ask about. Alerts may be missing, or rest on what was forgotten.
-        long_ids: Ids of processes in events that were kept as digests, for their length.
-        cut_walks: Decisions made without looking at all ancestors, for their number.
-    """
-
-    live: int
-    evicted: Mapping[str, int]
-    long_ids: int
-    cut_walks: int
-
-
 class Detector:
     """Matches events against a rule set and follows sequences.
 
-    Not safe for use from two threads at once. Picklable: a copy has the rule
+    Not safe for use from two threads at once, but for `prepare`. Picklable: a copy has the rule
     set and the state, and builds its generated code again; problems go unheard
     until `on_problem` is set on it. Evaluators given must be picklable themselves.
 
@@ -139,6 +93,7 @@ class Detector:
         limits: How much unfinished sequences may hold.
         lineage_processes: How many processes are remembered, where rules ask for lineage.
         time: Which event times are believed.
+        on_rule_change: What becomes of partial matches whose rule changes or goes.
         on_problem: Told of each oddity of the input and each failed evaluation, in the calling
             thread.
 
@@ -159,6 +114,7 @@ class Detector:
         limits: TrackerLimits | None = None,
         lineage_processes: int = DEFAULT_PROCESSES,
         time: TimeSettings | None = None,
+        on_rule_change: OnRuleChange = OnRuleChange.DRAIN,
         on_problem: Callable[[Problem], None] | None = None,
     ) -> None:
         self.on_problem = on_problem
@@ -171,6 +127,7 @@ class Detector:
         self._limits = limits or TrackerLimits()
         self._lineage_processes = lineage_processes
         self._time_settings = time or TimeSettings()
+        self._on_rule_change = on_rule_change
         self._time = EventTime(self._time_settings, self.statistics.untimely)
         self._losses = LossLedger()
         self._next_offsets: dict[str, int] = {}
@@ -179,8 +136,27 @@ class Detector:
 
     @property
     def rules(self) -> RuleSet:
-        """The rule set at work."""
-        return self._generation.rules
+        """The rule set at work, without old revisions that only go on with what is under way."""
+        return self._generation.rules_at_work
+
+    @property
+    def revisions(self) -> tuple[RevisionState, ...]:
+        """What is known of each revision: first those of `rules`, then old ones that drain.
+
+        Cost: a look at each rule. From any thread.
+        """
+        generation, counted = self._generation, self.statistics
+        return tuple(
+            RevisionState(
+                *(name := (rule.rule_id, rule.revision)),
+                rule.rollout,
+                generation.tracker.live_of(number),
+                counted.alerts_by_revision[name],
+                counted.failures_by_revision[name],
+            )
+            for number, rule in enumerate(generation.rules)
+            if not rule.rollout.draining or generation.has_under_way(number)
+        )
 
     @property
     def sources(self) -> frozenset[str]:
@@ -255,21 +231,45 @@ class Detector:
         last = generation.followed(self._time.finish())
         return self._completed([*last, *generation.tracker.finish()])
 
-    def replace(self, rules: RuleSet) -> None:
-        """Go on with another rule set, at once.
+    def prepare(
+        self, rules: RuleSet, *, on_rule_change: OnRuleChange | None = None
+    ) -> PreparedRules:
+        """Compile other rules, for `replace`, while the detector works with those it has.
 
-        Unfinished sequences of rules that mean the same as before go on; the others end, counted as
-        `rule_changed`. So does what processes did, as far as queries mean the same. If this
-        raises, nothing has changed.
+        From any thread, but from one at a time. Costs what making a detector does. Runtimes are
+        asked to load programs in this thread.
+
+        Args:
+            rules: The rules to go on with.
+            on_rule_change: What becomes of what is under way of others; else as always.
 
         Raises:
             RuleError: a rule cannot be loaded into its runtime.
         """
-        generation = self._compiled(rules)
-        generation.tracker.adopt(self._generation.tracker)
-        generation.lineage.load(self._generation.lineage.dump())
-        previous, self._generation = self._generation, generation
-        self._put_in([previous.match_state(*match) for match in self._time.take_out()])
+        return self._prepared(rules, on_rule_change or self._on_rule_change)
+
+    def replace(self, rules: RuleSet | PreparedRules) -> ReloadReport:
+        """Go on with other rules, at once, and return what that did.
+
+        What is under way of rules that mean the same goes on. What is under way of others goes on
+        with its old meaning while the new one begins beside it, or ends, counted as `rule_changed`:
+        as `on_rule_change` says. What processes did goes on as far as queries mean the same. If
+        this raises, nothing has changed.
+
+        Cost: of prepared rules, a look at each rule, at each step match that waits for its time,
+        and at what ends. Others are prepared first, and so are those that were prepared before the
+        rules at work now.
+
+        Raises:
+            RuleError: a rule cannot be loaded into its runtime.
+        """
+        ready = rules if isinstance(rules, PreparedRules) else self.prepare(rules)
+        if ready._handover.previous is not self._generation:
+            ready = self._prepared(ready.rules, ready.on_rule_change)
+        handover = ready._handover
+        report = handover.carry_out(self._time, self.statistics.untimely, ready.compile_seconds)
+        self._generation = handover.generation
+        return report
 
     def snapshot(self) -> bytes:
         """Return the state (not the rules) in a versioned encoding that `restore` reads."""
@@ -288,7 +288,7 @@ class Detector:
         """Take over the state of a detector with the same or another rule set.
 
         Unfinished sequences of rules that this one does not have, with the same meaning, end,
-        counted.
+        counted. It has those that it was given, and those that drain in it.
 
         Raises:
             StateError: the snapshot is damaged, or of a newer version. Nothing has changed.
@@ -310,7 +310,7 @@ class Detector:
 
     def __getstate__(self) -> dict[str, object]:
         return {
-            "rules": self.rules,
+            "rules": self._generation.rules,
             "schema": self._schema,
             "settings": self._settings,
             "evaluators": {k: v for k, v in self._evaluators.items() if k != "native"},
@@ -319,6 +319,7 @@ class Detector:
             "limits": self._limits,
             "lineage_processes": self._lineage_processes,
             "time": self._time_settings,
+            "on_rule_change": self._on_rule_change,
             "statistics": self.statistics,
             "snapshot": self.snapshot(),
         }
@@ -332,8 +333,16 @@ class Detector:
         self.statistics = statistics
         self._time.untimely = statistics.untimely
 
+    def _prepared(
+        self,
+        rules: RuleSet,
+        on_rule_change: OnRuleChange,
+        announce: Callable[[RuleSet], None] = lambda rules: None,
+    ) -> PreparedRules:
+        return prepared(rules, on_rule_change, self._generation, self._compiled, announce)
+
     @collector_paused()
-    def _compiled(self, rules: RuleSet) -> Generation:
+    def _compiled(self, rules: RuleSet, previous: Generation | None = None) -> Generation:
         return Generation.compiled(
             rules,
             self._schema,
@@ -345,6 +354,7 @@ class Detector:
             self._lineage_processes,
             self._report,
             self._evaluation_failed,
+            previous,
         )
 
     @collector_paused()
@@ -397,6 +407,7 @@ class Detector:
                 self.statistics.untimely["rule_changed"] += 1
             else:
                 self._time.put_in([(state.aside_of, match)])
+        self._generation.expect(match.targets for _, match in self._time.all_matches())
 
     def _numbered(self, batch: EventBatch) -> EventBatch:
         if batch.stream is not None and batch.first_offset is not None:
@@ -422,6 +433,7 @@ class Detector:
             )
             counter = self.statistics.shadow_alerts if alert.shadow else self.statistics.alerts
             counter[alert.rule.rule_id] += 1
+            self.statistics.alerts_by_revision[alert.rule.rule_id, alert.revision] += 1
             alerts.append(alert)
         return alerts
 
@@ -433,38 +445,10 @@ class Detector:
             self.on_problem(problem)
 
     def _evaluation_failed(self, rule_index: int, problem: Problem) -> None:
-        self.statistics.failures[self._generation.rules.rules[rule_index].rule_id] += 1
+        rule = self._generation.rules.rules[rule_index]
+        self.statistics.failures[rule.rule_id] += 1
+        self.statistics.failures_by_revision[rule.rule_id, rule.revision] += 1
         self._report(problem)
-
-
-class MatchedFeed:
-    """A detector that is told what batches say by themselves: for an engine with workers.
-
-    Args:
-        detector: The detector.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-
-    @property
-    def matcher(self) -> EventMatcher:
-        """The detector's own matcher; another one with other rules."""
-        return self._detector._generation.matcher
-
-    def matcher_of(self, rules: RuleSet) -> EventMatcher:
-        """Return the matcher that the detector has once it is given these rules."""
-        return self._detector._matcher(rules)
-
-    def feed(self, batch: EventBatch, match: Callable[[EventBatch], MatchedBatch]) -> list[Alert]:
-        """Return what `Detector.feed` does.
-
-        Args:
-            batch: The events.
-            match: Returns what a batch says by itself. It is given the batch as it is numbered.
-        """
-        numbered = self._detector._numbered(batch)
-        return self._detector._follow(numbered, match(numbered))
 
 
 def _by_name(item: tuple[EndReason, int]) -> str:

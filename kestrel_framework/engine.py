@@ -29,6 +29,8 @@ from kestrel_framework._pipeline.source_reader import (
 )
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
+from kestrel_framework._rule_reloads import RuleReloads
+from kestrel_framework._rule_replacement import PreparedRules
 from kestrel_framework._run_record import EngineReport, ExitStatus, ProblemLog, RunRecord
 from kestrel_framework._source_times import SourceTimes
 from kestrel_framework._state_keeping import StateKeeper
@@ -36,6 +38,7 @@ from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
 from kestrel_framework.errors import KestrelError, OutputError, StateError
 from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
+from kestrel_framework.reload import ReloadReport
 from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
@@ -100,7 +103,8 @@ class Engine:
             on_end=self._state_is_over,
             on_wait=self._times.stood_still,
         )
-        self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
+        self._load_report = assembly.load_report
+        self._reloads = RuleReloads(self._prepared, self._feed.replace_rules)
         self._stop_requested = False
         # A SimpleQueue may be put into from a signal handler; a lock must not be taken there.
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -149,7 +153,7 @@ class Engine:
     @property
     def load_report(self) -> LoadReport:
         """What loading the rules gave: also the errors of those that do not run."""
-        return self._assembly.load_report
+        return self._load_report
 
     @property
     def plugins(self) -> PluginRegistry:
@@ -163,10 +167,11 @@ class Engine:
         statistics = self._record.statistics(self._detector.statistics, assembly.faults.counts)
         statistics["rules"] = {
             "loaded": len(self._detector.rules),
-            "rejected": len({_place(error) for error in assembly.load_report.errors}),
+            "rejected": len({_place(error) for error in self._load_report.errors}),
         }
         statistics["partial_matches"] = attrs.asdict(self._detector.partial_matches)
         statistics["processes"] = attrs.asdict(self._detector.processes)
+        statistics["reloads"] = attrs.asdict(self._reloads.statistics)
         statistics["workers"] = attrs.asdict(self._feed.statistics)
         statistics["outputs"] = {
             writer.name: attrs.asdict(writer.counts) for writer in self._writers
@@ -223,21 +228,29 @@ class Engine:
         self._stop_requested = True
         self._wake.put(True)
 
-    def replace_rules(self, rules: RuleSet) -> Future[None]:
+    def load_rules(self) -> LoadReport:
+        """Read the rules that the configuration names once more, as at the start.
+
+        For `replace_rules`; nothing changes. From any thread, but from one at a time.
+
+        Raises:
+            RuleError: a rule is wrong, where the configuration is strict; or an
+                `ExceptionGroup` of them.
+        """
+        return self._assembly.load_rules()
+
+    def replace_rules(self, rules: RuleSet | LoadReport) -> Future[ReloadReport]:
         """Go on with other rules from the next batch on.
 
-        Compiling happens in the engine's thread, between two batches; the rules so far
-        stay in force if it fails. From any thread.
+        They are compiled in a thread of its own while the engine works, and put in force between
+        two batches; the rules so far stay in force if that fails. From any thread.
 
         Returns:
-            Done when the new rules are in force; with a `RuleError` where they cannot be
+            What it did, when the new rules are in force; a `RuleError` where they cannot be
             loaded, or a `KestrelError` where the engine ended before.
         """
-        done: Future[None] = Future()
-        self._replacements.put((rules, done))
-        if self._ended.is_set():
-            self._refuse_replacements()
-        return done
+        report = LoadReport(rules.rules) if isinstance(rules, RuleSet) else rules
+        return self._reloads.request(report.rule_set, lambda: self._note_loaded(report))
 
     # --- starting -------------------------------------------------------------------
 
@@ -310,7 +323,7 @@ class Engine:
                 break
             if self._state.is_over:
                 return
-            self._replace_rules()
+            self._reloads.carry_out()
             if isinstance(item, SourceEnded):
                 complete = self._end_of(item) and complete
             elif isinstance(item, Delivery):
@@ -381,25 +394,16 @@ class Engine:
         if found and self._state.may_alert():
             self._dispatcher.dispatch(found)
 
-    def _replace_rules(self) -> None:
-        while True:
-            try:
-                rules, done = self._replacements.get_nowait()
-            except queue.Empty:
-                return
-            if not done.set_running_or_notify_cancel():
-                continue
-            try:
-                if self._state.is_shared:
-                    raise KestrelError(
-                        "rules cannot be replaced while sequences are shared: start the members "
-                        "again, one after the other"
-                    )
-                self._feed.replace_rules(rules)
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+    def _prepared(self, rules: RuleSet) -> PreparedRules:
+        if self._state.is_shared:
+            raise KestrelError(
+                "rules cannot be replaced while sequences are shared: start the members again, one "
+                "after the other"
+            )
+        return self._feed.prepare_rules(rules)
+
+    def _note_loaded(self, report: LoadReport) -> None:
+        self._load_report = report
 
     def _checkpoint(self, *, last: bool = False) -> None:
         """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
@@ -476,7 +480,7 @@ class Engine:
                 self._record.lose("not_taken_in_time", reader.discarded)
         self._record.end()
         self._state.close()
-        self._refuse_replacements()
+        self._reloads.close()
 
     def _output_is_over(self, error: KestrelError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
@@ -488,15 +492,6 @@ class Engine:
     def _left_behind(self, what: str, status: ExitStatus) -> None:
         problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
         self._record.fail(KestrelError(f"{what} {problem}"), status)
-
-    def _refuse_replacements(self) -> None:
-        while True:
-            try:
-                _, done = self._replacements.get_nowait()
-            except queue.Empty:
-                return
-            if done.set_running_or_notify_cancel():
-                done.set_exception(KestrelError("the engine has ended"))
 
 
 def _place(error: KestrelError) -> str:

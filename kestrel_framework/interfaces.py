@@ -291,7 +291,10 @@ class LoadedPredicate(Protocol):
 
 @runtime_checkable
 class PredicateEvaluator(Protocol):
-    """A runtime for predicates. Called from the thread that loads rules."""
+    """A runtime for predicates. Called from the thread that loads rules, one call at a time.
+
+    Where rules change, predicates loaded before may be asked meanwhile, in another thread.
+    """
 
     def load(
         self, condition: Condition, fields: Mapping[str, FieldType | None], limits: Limits
@@ -421,8 +424,9 @@ class PatternEngine(Protocol):
     def compile(self, patterns: Sequence[Pattern]) -> CompiledPatterns:
         """Return the patterns compiled together; their places are their numbers.
 
-        Called: while a detector is made, or given other rules; once for each field and
-        form of its values. May keep what it compiled on disk.
+        Called: while a detector is made, or rules are prepared for it; once for each field and
+        form of its values. Databases compiled before may be asked meanwhile, in another
+        thread. May keep what it compiled on disk.
 
         Raises:
             PluginError: the engine does not work here.

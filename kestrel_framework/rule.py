@@ -263,12 +263,16 @@ class RolloutMode(enum.Enum):
 
 @attrs.frozen
 class Rollout:
-    """Which findings of a revision count: all, none (but counted), or a fraction of the keys."""
+    """Which findings of a revision count: all, none (but counted), or a fraction of the keys.
+
+    A revision that is `draining` goes on with what is under way, and begins nothing.
+    """
 
     mode: RolloutMode = RolloutMode.LIVE
     fraction: float = attrs.field(
         default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
     )
+    draining: bool = False
 
 
 @attrs.frozen(slots=False)
@@ -454,6 +458,7 @@ class RuleSet:
                 rule.metadata.version,
                 rule.rollout.mode.value,
                 rule.rollout.fraction,
+                rule.rollout.draining,
             )
             digest.update(repr(entry).encode())
         return digest.hexdigest()

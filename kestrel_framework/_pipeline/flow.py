@@ -12,8 +12,8 @@ import attrs
 import msgspec
 
 from kestrel_framework.event import Document, Event, EventIdentity
-from kestrel_framework.predicate import Lineage
-from kestrel_framework.rule import Condition, RuleSet
+from kestrel_framework.predicate import NEVER, Lineage
+from kestrel_framework.rule import Condition, EventRule, Rule, RuleSet, SequenceRule
 from kestrel_framework.values import Scalar
 
 UNTIL: Final = -1
@@ -123,7 +123,8 @@ class Target:
 
     `rule` counts in the rule set, `step` in the rule, except for `UNTIL` and `QUERY`. All
     targets of a rule set are numbered, and compiled, together. `prevents` marks
-    what ends or rules out a sequence: an `until` or a missing step.
+    what ends or rules out a sequence: an `until` or a missing step. `begins` says that it may
+    begin a sample or join; of other rules it means nothing.
     """
 
     rule: int
@@ -131,21 +132,43 @@ class Target:
     event_types: frozenset[str]
     condition: Condition
     prevents: bool = False
+    begins: bool = True
 
 
 def targets_of(rules: RuleSet) -> tuple[Target, ...]:
     """Return every condition of a rule set; the place in the tuple is the target's number.
 
     What stages add for themselves, such as the queries inside them, comes after these.
+    Of a rule that drains, no event satisfies what would begin something. Only step matches that
+    have waited since before can have these targets; its filters have others that only go on.
     """
-    targets = []
+    targets: list[Target] = []
     for index, rule in enumerate(rules):
-        for number, step in enumerate(rule.steps):
-            targets.append(Target(index, number, step.event_types, step.predicate, step.missing))
+        steps = [
+            Target(index, number, step.event_types, step.predicate, step.missing)
+            for number, step in enumerate(rule.steps)
+        ]
+        targets += _draining(rule, steps) if rule.rollout.draining else steps
         until = rule.until
         if until is not None:
             targets.append(Target(index, UNTIL, until.event_types, until.predicate, prevents=True))
     return tuple(targets)
+
+
+def _draining(rule: Rule, steps: list[Target]) -> list[Target]:
+    """Return the targets of a rule that begins nothing any more."""
+    if isinstance(rule.body, SequenceRule):
+        first = next((number for number, step in enumerate(steps) if not step.prevents), 0)
+        return [*map(_unsatisfied, steps[: first + 1]), *steps[first + 1 :]]
+    going_on = [] if isinstance(rule.body, EventRule) else steps
+    return [
+        *map(_unsatisfied, steps),
+        *(attrs.evolve(target, begins=False) for target in going_on),
+    ]
+
+
+def _unsatisfied(target: Target) -> Target:
+    return attrs.evolve(target, condition=NEVER)
 
 
 class Candidate(msgspec.Struct, eq=False, gc=False):

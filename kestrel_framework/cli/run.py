@@ -26,7 +26,8 @@ from kestrel_framework.cli.options import (
     read_configuration,
 )
 from kestrel_framework.cli.progress import progress
-from kestrel_framework.cli.signals import on_interrupt
+from kestrel_framework.cli.rule_reload import HangUps
+from kestrel_framework.cli.signals import on_hang_up, on_interrupt
 from kestrel_framework.cli.source_choice import instance_name, source_settings, sources_of_type
 from kestrel_framework.config import (
     FORGETFUL_STATE,
@@ -115,7 +116,9 @@ def command(
     """Match events against rules, and write one alert a line.
 
     Reads the input to its end, or a live source until SIGINT or SIGTERM: what
-    has been read is then finished, and delivered.
+    has been read is then finished, and delivered. SIGHUP has it read the rules
+    again and go on with them, or with those it has if the new ones cannot be
+    loaded; standard error says which.
     """
     options: dict[str, tuple[str, object]] = {
         "rules.paths": ("--rules", list(rule_paths) or None),
@@ -141,6 +144,8 @@ def command(
     with ExitStack() as stack:
         stopping = _StopRequest()
         stack.enter_context(on_interrupt(stopping.make))
+        hang_ups = HangUps()
+        stack.enter_context(on_hang_up(hang_ups.hear))
         stats = None
         if stats_file is not None:
             _refuse_overwriting(stats_file, inputs)
@@ -154,6 +159,7 @@ def command(
             return ExitCode.NOT_FINE
         stopping.pass_on_to(engine.stop)
         stack.enter_context(_stopping_without_reader(engine))
+        stack.enter_context(hang_ups.reloading(engine, configuration))
         if stderr_is_terminal() and not result_stream().isatty():
             stack.enter_context(_progress_of(engine))
         report = engine.run()

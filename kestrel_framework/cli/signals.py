@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to finish."""
+"""SIGINT and SIGTERM as a request to finish, SIGHUP as one to read again."""
 
 from __future__ import annotations
 
@@ -42,3 +42,17 @@ def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def on_hang_up(hear: Callable[[], None]) -> Iterator[None]:
+    """Call `hear` at each SIGHUP within the block, unless the process was told to ignore it."""
+    previous = signal.getsignal(signal.SIGHUP)
+    if previous is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, lambda number, frame: hear())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, previous)

@@ -10,6 +10,7 @@ from benchmarks.comparison import ComparedCell, Comparison
 from benchmarks.loading import Loading
 from benchmarks.matching import PERCENTILES, Cell
 from benchmarks.programs import ProgramRun
+from benchmarks.reloads import Reloaded
 from benchmarks.results import PartialMemory, Results
 from benchmarks.sequences import Memory, Speed
 from benchmarks.state import Kept
@@ -88,6 +89,21 @@ def results() -> Results:
         ],
         memory=[PartialMemory(Memory(1000, 500_000), Memory(11_000, 2_000_000))],
         kept={"sqlite": [Kept("sqlite", 900_000, 33_000_000, 1.5, 0.5, 0.25, 0.1, 4.0)]},
+        reloads=[
+            [
+                Reloaded(
+                    rules=101,
+                    events=30_000,
+                    compile=[0.01, 0.02, 0.03],
+                    pauses=[0.0004, 0.0005, 0.009],
+                    first=[0.004],
+                    later=[0.001],
+                    alerts=115,
+                    lost=0,
+                    doubled=0,
+                )
+            ]
+        ],
         comparison=Comparison(1200, {"a sequence or sample": 500}, [compared]),
         left_out=["real Linux events: not here"],
     )

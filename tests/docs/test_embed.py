@@ -18,7 +18,7 @@ PROGRAMS = re.findall(
 
 
 def test_nothing_is_left_out() -> None:
-    assert len(PROGRAMS) == TEXT.count("```python") == 3
+    assert len(PROGRAMS) == TEXT.count("```python") == 4
     assert len(FILES) + 2 * len(PROGRAMS) == TEXT.count("\n```\n")
 
 

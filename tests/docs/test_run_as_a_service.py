@@ -17,3 +17,7 @@ def test_the_configuration_of_the_guide_is_right() -> None:
     assert configuration.sources["processes"].type == "proc-events"
     assert configuration.state.type == "builtin:sqlite"
     assert configuration.plugins.allow == ("eql", "ebpf")
+
+
+def test_a_reload_is_the_signal_that_kestrel_hears() -> None:
+    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in GUIDE.read_text(encoding="utf-8")

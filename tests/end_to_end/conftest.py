@@ -111,8 +111,9 @@ class Program:
         *arguments: object,
         stdin: IO[str] | int = subprocess.DEVNULL,
         stdout: IO[str] | int = subprocess.PIPE,
+        first: Callable[[], object] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start it, and go on; it is ended with the test."""
+        """Start it, and go on; it is ended with the test. `first` is called in its process."""
         process = subprocess.Popen(
             self._command(arguments),
             stdin=stdin,
@@ -121,6 +122,7 @@ class Program:
             text=True,
             cwd=self.folder,
             env=self.environment,
+            preexec_fn=first,
         )
         self._started.append(process)
         return process

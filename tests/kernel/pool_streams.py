@@ -14,10 +14,11 @@ from typing import Final
 import attrs
 
 from kestrel_framework._builtin.pattern_engine import NativePatternEngine
+from kestrel_framework._matched_feed import MatchedFeed
 from kestrel_framework._pipeline.flow import Problem
 from kestrel_framework._pipeline.matcher_pool import Job, MatcherPool
 from kestrel_framework.alert import Alert
-from kestrel_framework.detector import Detector, MatchedFeed
+from kestrel_framework.detector import Detector
 from kestrel_framework.event import EventBatch, EventSettings
 from kestrel_framework.interfaces import CompiledPatterns, Pattern, PatternDatabase
 from kestrel_framework.predicate import (

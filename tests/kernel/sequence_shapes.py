@@ -109,10 +109,13 @@ def texts_of(shape: Shape) -> dict[int, str]:
 
 
 def tracker_for(
-    rule: Rule, limits: TrackerLimits | None = None, samples_per_key: int | None = None
+    rule: Rule,
+    limits: TrackerLimits | None = None,
+    samples_per_key: int | None = None,
+    previous: SequenceTracker | None = None,
 ) -> SequenceTracker:
     rules = RuleSet([rule])
-    return SequenceTracker(rules, targets_of(rules), limits, samples_per_key)
+    return SequenceTracker(rules, targets_of(rules), limits, samples_per_key, previous=previous)
 
 
 def numbers_of(completions: Sequence[Completion]) -> list[list[int | None]]:

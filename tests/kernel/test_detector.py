@@ -15,6 +15,7 @@ from kestrel_framework.detector import Detector, PartialMatches
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch
 from kestrel_framework.predicate import Comparison, ComparisonOperator, Field, Literal
+from kestrel_framework.reload import OnRuleChange
 from kestrel_framework.rule import (
     EventRule,
     JoinKey,
@@ -168,7 +169,8 @@ def test_payloads_and_documents_give_the_same_alerts() -> None:
 
 def test_unfinished_sequences_of_unchanged_rules_survive_a_replacement() -> None:
     changed = rule("changed", SequenceRule((step("curl"), step("sh")), maxspan=1 * SECOND))
-    detector = Detector(RuleSet((DOWNLOAD_AND_RUN, changed)))
+    rules = RuleSet((DOWNLOAD_AND_RUN, changed))
+    detector = Detector(rules, on_rule_change=OnRuleChange.DROP)
     detector.feed([event("curl", 0)])
     now_changed = attrs.evolve(changed, body=SequenceRule((step("curl"), step("sh"))))
     renamed = attrs.evolve(DOWNLOAD_AND_RUN, metadata=RuleMetadata("download-and-run", name="New"))

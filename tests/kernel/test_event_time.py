@@ -16,6 +16,7 @@ from kestrel_framework.alert import Alert
 from kestrel_framework.detector import Detector
 from kestrel_framework.errors import StateError
 from kestrel_framework.event import Document, EventBatch, TimeSettings
+from kestrel_framework.reload import OnRuleChange
 from kestrel_framework.rule import RuleSet
 from timed_events import RULES, SECOND, detector, event, shown, streams
 
@@ -149,7 +150,7 @@ def test_another_rule_set_keeps_what_waits(
 def test_steps_of_rules_that_are_gone_are_counted() -> None:
     found_by = detector()
     found_by.feed(EventBatch(documents=[event(0, "A", 0)], disorder=SECOND))
-    found_by.replace(RuleSet([]))
+    found_by.replace(found_by.prepare(RuleSet([]), on_rule_change=OnRuleChange.DROP))
     assert found_by.statistics.untimely == {"rule_changed": 1}
     assert found_by.finish() == []
 

@@ -25,10 +25,14 @@ BEGINS_FIRST: Final = 0
 BEGINS_SECOND: Final = 2
 
 
-def tracker(limits: TrackerLimits, maxspan: int | None = None) -> SequenceTracker:
+def tracker(
+    limits: TrackerLimits,
+    maxspan: int | None = None,
+    previous: SequenceTracker | None = None,
+) -> SequenceTracker:
     """Return a tracker of two sequences, whose first steps are targets 0 and 2."""
     rules = RuleSet([Shape(("A", "B"), maxspan).rule("one"), Shape(("A", "B")).rule("two")])
-    return SequenceTracker(rules, targets_of(rules), limits)
+    return SequenceTracker(rules, targets_of(rules), limits, previous=previous)
 
 
 def decoded(given: bytes | Document) -> Document:
@@ -100,18 +104,25 @@ def test_one_event_can_be_more_than_all_may_hold() -> None:
     assert evicted(tracked) == 1
 
 
-def test_it_holds_after_a_restart_and_a_change_of_rules() -> None:
-    limits = TrackerLimits(total_bytes=800 * KIB)
-    before = tracker(TrackerLimits())
+def test_it_holds_after_a_restart() -> None:
+    before, after = tracker(TrackerLimits()), tracker(TrackerLimits(total_bytes=800 * KIB))
     before.advance([begin(number, 4 * KIB, BEGINS_FIRST) for number in range(100)])
-    restored, changed = tracker(limits), tracker(limits)
-    restored.restore(before.snapshot())
-    changed.adopt(before)
-    for after in (restored, changed):
-        assert after.statistics.live == 100
-        after.advance([begin(100, 4 * KIB, BEGINS_FIRST)])
-        assert held(after) <= 900 * KIB
-        assert evicted(after) > 0
+    after.restore(before.snapshot())
+    assert after.statistics.live == 100
+    after.advance([begin(100, 4 * KIB, BEGINS_FIRST)])
+    assert held(after) <= 900 * KIB
+    assert evicted(after) > 0
+
+
+def test_it_holds_after_a_change_of_rules() -> None:
+    before = tracker(TrackerLimits(total_bytes=800 * KIB))
+    before.advance([begin(number, 4 * KIB, BEGINS_FIRST) for number in range(20)])
+    after = tracker(TrackerLimits(total_bytes=800 * KIB), previous=before)
+    after.take_over(before)
+    assert (after.statistics.live, evicted(after)) == (20, 0)
+    after.advance([begin(number, 4 * KIB, BEGINS_SECOND) for number in range(20, 40)])
+    assert held(after) <= 900 * KIB
+    assert evicted(after) > 0
 
 
 @given(

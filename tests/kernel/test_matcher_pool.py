@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kestrel_framework._matched_feed import MatchedFeed
 from kestrel_framework._pipeline.matcher_pool import MatcherPool
-from kestrel_framework.detector import Detector, MatchedFeed
+from kestrel_framework.detector import Detector
 from kestrel_framework.event import MAX_PAYLOAD_BYTES, EventBatch
 from pool_streams import (
     ODD_LINES,

@@ -13,6 +13,7 @@ from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kestrel_framework._matched_feed import MatchedFeed
 from kestrel_framework._pipeline.matcher_pool import frames
 from kestrel_framework._pipeline.matcher_pool.answers import (
     AnswerError,
@@ -23,7 +24,6 @@ from kestrel_framework._pipeline.matcher_pool.answers import (
     encode_request,
     joined,
 )
-from kestrel_framework.detector import MatchedFeed
 from kestrel_framework.event import EventBatch
 from pool_streams import ODD_LINES, detector_of, lines
 

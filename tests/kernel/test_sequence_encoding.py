@@ -128,9 +128,11 @@ def test_only_rules_that_mean_the_same_go_on() -> None:
     assert following.statistics.live == 4
     assert following.statistics.ended == {EndReason.RULE_CHANGED: 16}
 
-    adopting = tracker_with(TWO_STEPS)
-    adopting.adopt(busy_tracker())
-    assert adopting.statistics == following.statistics
+    rules = rules_with(TWO_STEPS)
+    tracker = busy_tracker()
+    successor = SequenceTracker(rules, targets_of(rules), previous=tracker)
+    assert sum(successor.take_over(tracker).values()) == 16
+    assert successor.statistics == following.statistics
 
 
 def test_restoring_replaces_what_there_was() -> None:

@@ -189,17 +189,16 @@ def test_the_cut_into_calls_and_a_restart_anywhere_change_nothing(
     done = []
     for candidate in every:
         done += tracker.advance([candidate])
-        match data.draw(st.sampled_from(["", "restart", "adopt", "expire"])):
+        match data.draw(st.sampled_from(["", "restart", "replace", "expire"])):
             case "restart":
                 following = tracker_for(rule)
                 following.restore(tracker.snapshot())
                 assert following.statistics == tracker.statistics
                 assert following.snapshot() == tracker.snapshot()
                 tracker = following
-            case "adopt":
-                following = tracker_for(rule)
-                following.adopt(tracker)
-                assert following.statistics == tracker.statistics
+            case "replace":
+                following = tracker_for(rule, previous=tracker)
+                assert following.take_over(tracker) == {}
                 tracker = following
             case "expire":
                 done += tracker.expire(candidate.row.timestamp)

@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 import time
 import traceback
 import weakref
@@ -24,7 +25,7 @@ import msgspec
 from kestrel_framework._pipeline.event_matcher import EventMatcher
 from kestrel_framework._pipeline.matcher_pool import frames
 from kestrel_framework._pipeline.matcher_pool.worker import LONGEST_MESSAGE, serve
-from kestrel_framework.rule import Rule, RuleMetadata, RuleSet
+from kestrel_framework.rule import Rollout, Rule, RuleMetadata, RuleSet
 from kestrel_framework.rule_encoding import decode_body, encode_body
 
 _IGNORED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,11 +43,13 @@ class _Order(msgspec.Struct, frozen=True):
         generation: Which rules.
         kill: End this worker; nothing else.
         bodies: Compile these bodies of rules, for later.
+        draining: Which of these rules drain.
     """
 
     generation: int
     kill: int | None = None
     bodies: list[bytes] | None = None
+    draining: list[int] = []
 
 
 _orders: Final = msgspec.msgpack.Decoder(_Order)
@@ -65,6 +68,7 @@ class Nursery:
 
     def __init__(self, matcher: EventMatcher, compile_matcher: CompileMatcher) -> None:
         self._connection, theirs = frames.connected_pair()
+        self._sending = threading.Lock()
         with theirs, _signals_held():
             self._pid = os.fork()
             if self._pid == 0:
@@ -103,13 +107,15 @@ class Nursery:
         self._send(_Order(0, kill=pid))
 
     def prepare(self, generation: int, rules: RuleSet) -> None:
-        """Have other rules compiled, for workers to be started later. Does not wait.
+        """Have other rules compiled, for workers to be started later. From any thread.
 
         Raises:
             OSError: the nursery is gone.
             ValueError: the rules cannot be sent.
         """
-        self._send(_Order(generation, bodies=[encode_body(rule.body) for rule in rules]))
+        bodies = [encode_body(rule.body) for rule in rules]
+        draining = [number for number, rule in enumerate(rules) if rule.rollout.draining]
+        self._send(_Order(generation, bodies=bodies, draining=draining))
 
     def close(self, timeout: float) -> None:
         """End the nursery and its workers, at once after `timeout` seconds."""
@@ -123,7 +129,9 @@ class Nursery:
         self._end()
 
     def _send(self, order: _Order, descriptor: int | None = None) -> None:
-        frames.send(self._connection, msgspec.msgpack.encode(order), descriptor)
+        message = msgspec.msgpack.encode(order)
+        with self._sending:
+            frames.send(self._connection, message, descriptor)
 
 
 def _end_child(connection: socket.socket, pid: int, parent: int) -> None:
@@ -208,7 +216,7 @@ class _NurseryLoop:
         elif order.kill in self._children:
             os.kill(order.kill, signal.SIGKILL)
         elif order.bodies is not None:
-            self._prepare(order.generation, order.bodies)
+            self._prepare(order.generation, order.bodies, frozenset(order.draining))
 
     def _start(self, generation: int, connection: socket.socket) -> None:
         matcher = self._matchers.get(generation)
@@ -226,13 +234,17 @@ class _NurseryLoop:
             _be_worker(connection, matcher, nursery)
         self._children.add(pid)
 
-    def _prepare(self, generation: int, bodies: Sequence[bytes]) -> None:
+    def _prepare(self, generation: int, bodies: Sequence[bytes], draining: Container[int]) -> None:
         """Compile rules; where that fails, their workers end at once, and are not asked for."""
         self._matchers = {self._current: self._matchers[self._current]}
         with contextlib.suppress(Exception):
             rules = RuleSet(
                 tuple(
-                    Rule(RuleMetadata(f"rule-{number}"), decode_body(body))
+                    Rule(
+                        RuleMetadata(f"rule-{number}"),
+                        decode_body(body),
+                        rollout=Rollout(draining=number in draining),
+                    )
                     for number, body in enumerate(bodies)
                 )
             )

@@ -197,11 +197,15 @@ class MatcherPool:
         self.wake()
 
     def prepare(self, rules: RuleSet) -> None:
-        """Have other rules compiled for the workers, while the main process does so itself."""
+        """Have other rules compiled for the workers, while the main process does so itself.
+
+        From any thread, but not while the last ones are switched to.
+        """
         self._prepared += 1
-        if self._nursery is not None:
+        nursery = self._nursery
+        if nursery is not None:
             try:
-                self._nursery.prepare(self._prepared, rules)
+                nursery.prepare(self._prepared, rules)
             except (OSError, ValueError):
                 return  # their workers will not start
 

@@ -149,15 +149,34 @@ class ProcessLineage:
 
         Trees and queries that this rule set has go on; the rest is left out.
         """
-        counted = self.statistics
-        counted.evicted_unmarked = state.statistics.evicted_unmarked
-        counted.evicted_marked = state.statistics.evicted_marked
-        counted.long_ids = state.statistics.long_ids
-        counted.cut_walks = state.statistics.cut_walks
+        self._count_on(state.statistics)
         known = {tree.name: tree for tree in state.trees}
         for number, (name, tree) in enumerate(zip(self._tree_names, self._trees, strict=True)):
             before = known.get(name)
             tree.fill([] if before is None else _translated(before, self._table.of_tree(number)))
+
+    def take_over(self, previous: ProcessLineage) -> None:
+        """Go on instead of the one of another rule set, which ends with that.
+
+        As `load` does, but where all queries are the same, whatever is remembered costs nothing.
+        """
+        if self._queries() != previous._queries():
+            self.load(previous.dump())
+            return
+        self._count_on(previous.statistics)
+        for tree, before in zip(self._trees, previous._trees, strict=True):
+            tree.take_over(before)
+
+    def _queries(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Return the names of the trees, and what is asked about the processes of each."""
+        return [(name, self._table.of_tree(n)) for n, name in enumerate(self._tree_names)]
+
+    def _count_on(self, previous: LineageStatistics) -> None:
+        counted = self.statistics
+        counted.evicted_unmarked = previous.evicted_unmarked
+        counted.evicted_marked = previous.evicted_marked
+        counted.long_ids = previous.long_ids
+        counted.cut_walks = previous.cut_walks
 
     def _see_all(self, events: Sequence[tuple[object, ...]], first: int) -> None:
         """Learn from events that nothing is asked about."""

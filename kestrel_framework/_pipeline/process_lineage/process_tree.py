@@ -172,6 +172,11 @@ class ProcessTree:
         yield from self._unmarked.values()
         yield from self._marked.values()
 
+    def take_over(self, previous: ProcessTree) -> None:
+        """Go on with the processes of a tree with the same queries, which ends with that."""
+        self._statistics.live += len(previous) - len(self)
+        self._unmarked, self._marked = previous._unmarked, previous._marked
+
     def fill(self, processes: Sequence[Process]) -> None:
         """Begin anew with these, given in the order in which they would be evicted."""
         self._statistics.live -= len(self)

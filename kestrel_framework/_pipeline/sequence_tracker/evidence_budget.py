@@ -69,12 +69,6 @@ class EvidenceBudget:
             return False
         return self._heaviest + came > self._of_rule or self._all + came > self._of_all
 
-    def go_on(self, before: EvidenceBudget) -> None:
-        """Take over what another tracker held, as far as that is known."""
-        self._came += before._came
-        self._heaviest = max(self._heaviest, before._heaviest)
-        self._all += before._all
-
     def restore(self, snapshot_size: int) -> None:
         """Hear that what is held came from a snapshot of so many bytes."""
         self._heaviest = self._all = 0

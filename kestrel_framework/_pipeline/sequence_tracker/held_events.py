@@ -92,6 +92,12 @@ class HoldingMachine:
         _, held = self._held.popitem(last=False)
         self._release(held, EndReason.EVICTED)
 
+    def end_all(self, reason: EndReason) -> None:
+        """Let go of all keys."""
+        while self._held:
+            _, held = self._held.popitem()
+            self._release(held, reason)
+
     def under_way(self) -> list[UnderWay]:
         """Return what each key holds, the oldest first: of each filter the first event."""
         return [
@@ -143,10 +149,15 @@ class HoldingMachine:
             and all(len(events) <= self._most_held for events in held.choices)
         )
 
-    def _hold(self, step: int, event: StepEvent, key: Key) -> HeldEvents | None:
-        """Hold an event under a key, and return what the key has; None if it has enough."""
+    def _hold(self, step: int, event: StepEvent, key: Key, *, begins: bool) -> HeldEvents | None:
+        """Hold an event under a key, and return what the key has; None if it is not wanted.
+
+        A key that has enough wants no more; one that has nothing begins only if it may.
+        """
         held = self._held.get(key)
         if held is None:
+            if not begins:
+                return None
             held = self._held[key] = HeldEvents(key, [[] for _ in range(self._filters)])
         events = held.choices[step]
         if len(events) >= self._most_held:

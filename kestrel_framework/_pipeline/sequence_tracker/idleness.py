@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
 from kestrel_framework._pipeline.flow import Target, Targets
-from kestrel_framework._pipeline.sequence_tracker.joins import JoinMachine
+from kestrel_framework._pipeline.sequence_tracker.held_events import HoldingMachine
 from kestrel_framework._pipeline.sequence_tracker.machine import SequenceMachine
-from kestrel_framework._pipeline.sequence_tracker.samples import SampleMachine
 from kestrel_framework._pipeline.sequence_tracker.sequence_memory import SequenceMemory
 
 _NONE: Final = frozenset[int]()
 _MOST_PLANS: Final = 4096
+
+_Memory: TypeAlias = SequenceMemory | HoldingMachine
 
 
 @attrs.frozen
@@ -23,12 +24,11 @@ class _Plan:
 
     Attributes:
         begins_patient: Whether one of them begins a sequence that can complete by waiting.
-        later: Those that are later steps of sequences that none of them begins, with what these
-            remember.
+        later: Those that only go on with what none of them begins, with what remembers that.
     """
 
     begins_patient: bool
-    later: tuple[tuple[int, SequenceMemory], ...]
+    later: tuple[tuple[int, _Memory], ...]
 
 
 class Idleness:
@@ -45,30 +45,32 @@ class Idleness:
 
     def __init__(
         self,
-        machines: Mapping[int, SequenceMachine | SampleMachine | JoinMachine],
+        machines: Mapping[int, SequenceMachine | HoldingMachine],
         targets: Sequence[Target],
         decided_elsewhere: frozenset[int],
     ) -> None:
         self._rules = {number: target.rule for number, target in enumerate(targets)}
-        self._memories: dict[int, SequenceMemory] = {}
+        self._memories: dict[int, _Memory] = {}
         beginning = set()
         for number, target in enumerate(targets):
             machine = machines.get(target.rule)
             if isinstance(machine, SequenceMachine) and machine.is_later(target.step):
                 self._memories[number] = machine.memory
+            elif isinstance(machine, HoldingMachine) and not target.begins:
+                self._memories[number] = machine
             elif machine is not None:
                 beginning.add(number)
         self._later = frozenset(self._memories) - decided_elsewhere
         self._beginning = frozenset(beginning)
         # An event of theirs, or one that only tells the time, can complete what waits.
-        patient = [
-            machine
-            for machine in machines.values()
+        patient = {
+            number: machine.memory
+            for number, machine in machines.items()
             if isinstance(machine, SequenceMachine) and machine.has_trailing
-        ]
+        }
         self._plans: dict[Targets, _Plan] = {}
-        self._patient_rules = frozenset([machine.rule for machine in patient])
-        self._patient_memories = [machine.memory for machine in patient]
+        self._patient_rules = frozenset(patient)
+        self._patient_memories = list(patient.values())
 
     def idle(self, targets: Targets) -> frozenset[int]:
         """Return those of `targets` whose sequences have not begun, nor begin with another one."""

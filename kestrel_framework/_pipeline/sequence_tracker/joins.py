@@ -33,23 +33,30 @@ class JoinMachine(HoldingMachine):
     ) -> None:
         super().__init__(rule, body.filters, _EVENTS_PER_FILTER, limits, statistics)
 
-    def takers(self, step: int) -> Takers:
+    def takers(self, step: int, *, begins: bool = True) -> Takers:
         """Return what takes the events that satisfy a filter, or `UNTIL`."""
-        return for_all_keys(functools.partial(self._take, step))
+        return for_all_keys(functools.partial(self._take, step, begins))
 
     def _take(
-        self, step: int, event: StepEvent, keys: Sequence[Key], done: list[Completion]
+        self,
+        step: int,
+        begins: bool,
+        event: StepEvent,
+        keys: Sequence[Key],
+        done: list[Completion],
     ) -> None:
         for key in keys:
             if step == UNTIL:
                 self._forget(key)
-            else:
-                self._fill(step, event, key, done)
+                continue
+            held = self._hold(step, event, key, begins=begins)
+            if held is not None:
+                self._complete(held, done)
         self._obey_limit()
 
-    def _fill(self, step: int, event: StepEvent, key: Key, done: list[Completion]) -> None:
-        held = self._hold(step, event, key)
-        if held is not None and all(held.choices):
+    def _complete(self, held: HeldEvents, done: list[Completion]) -> None:
+        """Make a finding of what a key has if every filter has its event."""
+        if all(held.choices):
             events = tuple([first for (first,) in held.choices])
             done.append(self._completion(held, events))
             self._let_go(held, EndReason.COMPLETED)

@@ -85,6 +85,7 @@ class SequenceMachine:
         self.held = self.memory.held
         self.dump = self.memory.dump
         self.clear = self.memory.clear
+        self.end_all = self.memory.end_all
 
     @property
     def live(self) -> int:
@@ -103,8 +104,12 @@ class SequenceMachine:
         """Whether sequences end with an event that does not come."""
         return self._has_trailing
 
-    def takers(self, step: int) -> Takers:
-        """Return what takes the events that satisfy a step, or `UNTIL`."""
+    def takers(self, step: int, *, begins: bool = True) -> Takers:
+        """Return what takes the events that satisfy a step, or `UNTIL`.
+
+        What no event satisfies any more needs no taker that begins nothing.
+        """
+        del begins
         return for_each_key(self._taker(self._until if step == UNTIL else self._roles[step]))
 
     def _taker(self, role: Role) -> TakeEvent:

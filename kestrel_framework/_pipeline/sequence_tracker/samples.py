@@ -44,17 +44,22 @@ class SampleMachine(HoldingMachine):
         self._spent_event: StepEvent | None = None
         self._spent_keys: set[Key] = set()
 
-    def takers(self, step: int) -> Takers:
+    def takers(self, step: int, *, begins: bool = True) -> Takers:
         """Return what takes the events that satisfy a filter."""
-        return for_all_keys(functools.partial(self._take, step))
+        return for_all_keys(functools.partial(self._take, step, begins))
 
     def _take(
-        self, step: int, event: StepEvent, keys: Sequence[Key], done: list[Completion]
+        self,
+        step: int,
+        begins: bool,
+        event: StepEvent,
+        keys: Sequence[Key],
+        done: list[Completion],
     ) -> None:
         for key in keys:
             if event is self._spent_event and key in self._spent_keys:
                 continue
-            held = self._hold(step, event, key)
+            held = self._hold(step, event, key, begins=begins)
             if held is not None and self._samples_per_key is None:
                 self._find(held, step, event, done)
         self._obey_limit()

@@ -232,6 +232,19 @@ class SequenceMemory:
             self.leading_hits[hits.key] = hits
             self._count_one()
 
+    def end_leading(self, reason: EndReason) -> None:
+        """Let go of the leading forbidden events."""
+        if self.leading_hits:
+            self.live -= len(self.leading_hits)
+            self.statistics.end(reason, len(self.leading_hits))
+            self.leading_hits.clear()
+
+    def end_all(self, reason: EndReason) -> None:
+        """Let go of everything."""
+        self.end_leading(reason)
+        for _, partial in self.dump().partials:
+            self.remove(partial, reason)
+
     def clear(self) -> None:
         """Forget everything, as if it had never been."""
         for pending in self.pending:

@@ -24,7 +24,7 @@ class EndReason(enum.Enum):
     EVICTED = "evicted"
     """A limit was passed. Findings may be missing, or rest on a forgotten `![...]` event."""
     RULE_CHANGED = "rule_changed"
-    """The rule set changed, and no rule of it means the same."""
+    """The rule set changed, and it could not go on."""
 
     # Reasons are counted all the time, and the hash of an enum is slow.
     __hash__ = object.__hash__

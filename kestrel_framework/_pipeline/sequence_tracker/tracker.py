@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import operator
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -90,6 +91,8 @@ class SequenceTracker:
             for events that are given, not for those of a snapshot.
         decided_elsewhere: The targets whose events other stages have to see in any case.
         owns: Which keys are followed, of events that have several; None for all.
+        previous: The tracker of the rule set before, with the same limits; see `take_over`. It
+            may be at work, in another thread, while this one is made.
 
     Raises:
         RuleError: a sequence, sample or join makes no sense.
@@ -104,15 +107,24 @@ class SequenceTracker:
         raw_values: RawValues = raw_values_of_documents,
         decided_elsewhere: frozenset[int] = frozenset(),
         owns: OwnsKey | None = None,
+        previous: SequenceTracker | None = None,
     ) -> None:
-        self.statistics = TrackerStatistics()
+        self.statistics: TrackerStatistics = (
+            TrackerStatistics() if previous is None else previous.statistics
+        )
         self._limits = limits or TrackerLimits()
-        self._budget = EvidenceBudget(self._limits)
-        self._waiting_room = WaitingRoom()
+        self._budget: EvidenceBudget = (
+            EvidenceBudget(self._limits) if previous is None else previous._budget
+        )
+        self._waiting_room: WaitingRoom = (
+            WaitingRoom() if previous is None else previous._waiting_room
+        )
         self._rules = rules.rules
         self._machines: dict[int, _Machine] = {}
+        known = {} if previous is None else previous._named_machines()
         for number, rule in enumerate(rules):
-            machine = self._machine(number, rule, samples_per_key)
+            machine = known.get(self._name(number)) if known else None
+            machine = machine or self._machine(number, rule, samples_per_key)
             if machine is not None:
                 self._machines[number] = machine
         self._idleness = Idleness(self._machines, targets, decided_elsewhere)
@@ -235,17 +247,53 @@ class SequenceTracker:
         self._load(state.machines)
         self._budget.restore(len(snapshot))
 
-    def adopt(self, previous: SequenceTracker) -> None:
-        """Take over the state of a tracker of another rule set, which ends with that.
+    def take_over(self, previous: SequenceTracker) -> Counter[str]:
+        """Go on instead of the tracker that this one was made after, which ends with that.
 
-        What belongs to rules of both sets goes on; the rest is counted as `rule_changed`.
-        This tracker must be new.
+        What belongs to rules of both sets goes on. The rest ends as `rule_changed`, and so do
+        the remembered events of a leading `![...]` of rules that drain. Cost: a look at each
+        rule, and at what ends or waits whether a forbidden event comes.
+
+        Returns:
+            How many entries ended, by rule id.
         """
-        machines = previous._dump()
-        self.statistics.ended.update(previous.statistics.ended)
-        self.statistics.keys_left_out += previous.statistics.keys_left_out
-        self._load(machines)
-        self._budget.go_on(previous._budget)
+        ended: Counter[str] = Counter()
+        numbers = {id(machine): number for number, machine in self._machines.items()}
+        for before, machine in previous._machines.items():
+            number = numbers.get(id(machine))
+            live = machine.live
+            if number is None:
+                machine.end_all(EndReason.RULE_CHANGED)
+            elif self._rules[number].rollout.draining and isinstance(machine, SequenceMachine):
+                machine.memory.end_leading(EndReason.RULE_CHANGED)
+            if live > machine.live:
+                ended[previous._rules[before].rule_id] += live - machine.live
+        self._waiting_room.renumber(
+            {
+                before: numbers[id(machine)]
+                for before, machine in previous._machines.items()
+                if id(machine) in numbers
+            }
+        )
+        for number, machine in self._machines.items():
+            machine.rule = number
+        return ended
+
+    def live(self) -> dict[int, int]:
+        """Return how many entries there are of each rule that has any, by its number."""
+        return {
+            number: live for number, machine in self._machines.items() if (live := machine.live)
+        }
+
+    def live_of(self, rule: int) -> int:
+        """Return how many entries a rule has, by its number."""
+        machine = self._machines.get(rule)
+        return 0 if machine is None else machine.live
+
+    def end_rule(self, rule: int) -> None:
+        """Let go of everything of a rule, by its number, as `rule_changed`."""
+        if rule in self._machines:
+            self._machines[rule].end_all(EndReason.RULE_CHANGED)
 
     # --- events --------------------------------------------------------------------
 
@@ -328,7 +376,8 @@ class SequenceTracker:
                 reader = KeyReader(join_keys, limit, self.statistics, raw_values, owns)
                 readers[join_keys] = reader
             turn = (target.rule, _place_in_rule(rule, target.step))
-            routes.append(_Route(turn, reader, reader.read, *machine.takers(target.step)))
+            takers = machine.takers(target.step, begins=target.begins)
+            routes.append(_Route(turn, reader, reader.read, *takers))
         return routes
 
     # --- state ----------------------------------------------------------------------
@@ -360,8 +409,10 @@ class SequenceTracker:
             machine = machines.get(name)
             if machine is None:
                 self.statistics.ended[EndReason.RULE_CHANGED] += state.entries
-            else:
-                machine.load(state)
+                continue
+            machine.load(state)
+            if self._rules[machine.rule].rollout.draining and isinstance(machine, SequenceMachine):
+                machine.memory.end_leading(EndReason.RULE_CHANGED)
 
     def _named_machines(self) -> dict[tuple[str, str], _Machine]:
         return {self._name(number): machine for number, machine in self._machines.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from kestrel_framework._pipeline.flow import Completion, Ordinal
@@ -46,6 +46,15 @@ class WaitingRoom:
             *_, partial, release = heapq.heappop(self.turns)
             if partial.first is not GONE:
                 release(partial, done)
+
+    def renumber(self, rules: Mapping[int, int]) -> None:
+        """Give rules other numbers; whoever waits for one without a number is forgotten."""
+        self.turns[:] = [
+            (due, last, rules[rule], key, serial, partial, release)
+            for due, last, rule, key, serial, partial, release in self.turns
+            if rule in rules
+        ]
+        heapq.heapify(self.turns)
 
     def clear(self) -> None:
         """Forget everybody who waits."""
