@@ -11,13 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import attrs
 
 from benchmarks.children import print_result
-from benchmarks.sequences import beginning_rules, beginnings
+from benchmarks.sequence_stream import RULES, sequence_lines, sequence_rule
+from benchmarks.sequences import beginning_rules, beginnings, rules_of
 from kestrel_framework import Detector, SqliteStateStore, StateStore
 from kestrel_framework._builtin.memory_state import MemoryStateStore
 from kestrel_framework._checkpoints import Checkpoints
@@ -31,6 +33,7 @@ REDIS: Final = "redis"
 STORES: Final = (MEMORY, SQLITE, REDIS)
 T = TypeVar("T")
 _BATCH: Final = 1000
+_COMMITS: Final = 20
 _MATCHES_TO_AN_EVENT: Final = 20
 _START_SECONDS: Final = 10.0
 
@@ -41,7 +44,9 @@ class Kept:
 
     Attributes:
         store: Where state was kept.
-        live: How many partial matches there were.
+        batches: The commit after each batch of a stream of sequences: taking the snapshot of
+            some thousand partial matches, and writing what changed in it.
+        live: How many partial matches there were in what follows.
         bytes: How long a snapshot is.
         snapshot: Making one: nothing else happens meanwhile.
         first: Writing the first checkpoint, without making it.
@@ -51,6 +56,7 @@ class Kept:
     """
 
     store: str
+    batches: list[float]
     live: int
     bytes: int
     snapshot: float
@@ -79,8 +85,34 @@ def measured(store: str, matches: int) -> Kept:
     assert loaded.snapshot == later
     _, restore = _timed(lambda: _restored(rules, later))
     return Kept(
-        store, detector.partial_matches.live, len(later), making, first, following, load, restore
+        store,
+        _commits(store),
+        detector.partial_matches.live,
+        len(later),
+        making,
+        first,
+        following,
+        load,
+        restore,
     )
+
+
+def _commits(store: str) -> list[float]:
+    """Return how long each commit takes where every batch is committed."""
+    detector = Detector(rules_of(sequence_rule(number) for number in range(RULES)))
+    batches = batches_of(list(sequence_lines(_COMMITS * _BATCH)), "events", _BATCH)
+    commits = []
+    with opened(store) as reopen:
+        checkpoints = Checkpoints(reopen())
+        for number, batch in enumerate(batches):
+            detector.feed(batch)
+            commit = partial(_committed, checkpoints, detector, number)
+            commits.append(_timed(commit)[1])
+    return commits
+
+
+def _committed(checkpoints: Checkpoints, detector: Detector, number: int) -> None:
+    checkpoints.save(detector.snapshot(), {"events": str(number)})
 
 
 def is_available(store: str) -> bool:
