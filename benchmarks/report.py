@@ -396,8 +396,8 @@ def _state(results: Results) -> Iterator[str]:
     yield (
         "By the clock on the wall. The commit of a batch is that of everything after each 1,000 "
         "events of 100 three-step sequences. While a snapshot is made, and a checkpoint is "
-        "written, nothing else happens: the longest pause of an engine is about the sum of both, every five "
-        "seconds at most. Both grow with what is remembered."
+        "written, nothing else happens: the longest pause of an engine is about the sum of both, "
+        "every five seconds at most. Both grow with what is remembered."
     )
 
 

@@ -1,16 +1,19 @@
-"""The state of an engine in a store: that of its detector, in pieces, and where sources go on."""
+"""The state of an engine in a store: that of its detector, where sources go on, and the outbox."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from kestrel_framework._outbox import Outbox, Recipient
 from kestrel_framework._piecewise_value import PiecewiseValue
+from kestrel_framework.alert import Alert
 from kestrel_framework.interfaces import Change, StateStore
 
 _DETECTOR: Final = b"detector"
+_OUTBOX: Final = b"outbox"
 _POSITION: Final = b"position/"
 
 
@@ -21,10 +24,12 @@ class Checkpoint:
     Attributes:
         snapshot: The state of the detector, if there is one.
         positions: Where each source goes on that has a position.
+        undelivered: What each output is to be given before all other alerts.
     """
 
     snapshot: bytes | None
     positions: Mapping[str, str]
+    undelivered: Mapping[str, Sequence[Alert]] = attrs.field(factory=dict)
 
 
 class Checkpoints:
@@ -36,13 +41,23 @@ class Checkpoints:
     Args:
         store: Where they are.
         place: What their keys begin with.
+        outputs: Who is given all alerts.
+
+    Attributes:
+        outbox: The alerts that not every output has.
     """
 
-    def __init__(self, store: StateStore, place: bytes = b"engine/") -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        place: bytes = b"engine/",
+        outputs: Collection[Recipient] = (),
+    ) -> None:
         self._store = store
         self._place = place
         self._key = place + _DETECTOR
         self._detector = PiecewiseValue(store, self._key, "the stored state of the detector")
+        self.outbox = Outbox(store, place + _OUTBOX, outputs)
 
     def load(self, sources: Iterable[str]) -> Checkpoint:
         """Return the last checkpoint.
@@ -58,9 +73,11 @@ class Checkpoints:
         positions = {
             source: stored[key].value.decode() for key, source in keys.items() if key in stored
         }
+        undelivered = self.outbox.load()
         if self._key not in stored:
-            return Checkpoint(None, positions)
-        return Checkpoint(self._detector.read(stored[self._key].value), positions)
+            return Checkpoint(None, positions, undelivered)
+        snapshot = self._detector.read(stored[self._key].value)
+        return Checkpoint(snapshot, positions, undelivered)
 
     def save(self, snapshot: bytes, positions: Mapping[str, str], fence: int | None = None) -> None:
         """Write a checkpoint.
@@ -85,11 +102,12 @@ class Checkpoints:
             Change(self._position_key(source), position.encode())
             for source, position in positions.items()
         ]
-        return changes
+        return changes + self.outbox.changes()
 
     def settle(self) -> None:
         """Hear that what `changes` returned last is committed."""
         self._detector.settle()
+        self.outbox.settle()
 
     def _position_key(self, source: str) -> bytes:
         return self._place + _POSITION + source.encode()

@@ -90,6 +90,11 @@ class RunRecord:
                 self._status = status
         kernel_logger().error(str(error), consequence=status.value, **details)
 
+    def leave_behind(self, what: str, timeout: float, status: ExitStatus) -> None:
+        """Note what did not close in so many seconds."""
+        problem = f"did not close within {timeout:g} s and is left behind"
+        self.fail(KestrelError(f"{what} {problem}"), status)
+
     def knows(self, error: KestrelError | None) -> bool:
         """Say whether an error has been noted already."""
         with self._lock:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import attrs
 
 from kestrel_framework._checkpoints import Checkpoint, Checkpoints
+from kestrel_framework._outbox import Outbox, Recipient
 from kestrel_framework._ownership import Ownership
 from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._shared_sequences import Membership
@@ -50,6 +51,7 @@ class StateKeeper:
         store: Where it is kept; None is nowhere, which never fails.
         configuration: Who owns the store, what follows while it is away, and who shares it.
         detector: Whose state it is.
+        outputs: Who is given all alerts.
         stopping: Set when nobody should wait for anything any more.
         on_end: Told once, in any thread, why the state is over.
         on_wait: Told how many seconds the engine has stood still for the store.
@@ -63,6 +65,7 @@ class StateKeeper:
         store: StateStore | None,
         configuration: Configuration,
         detector: Detector,
+        outputs: Collection[Recipient],
         stopping: threading.Event,
         on_end: Callable[[StateError], None],
         on_wait: Callable[[float], None],
@@ -73,11 +76,11 @@ class StateKeeper:
         self._stopping = stopping
         self._on_end = on_end
         self._on_wait = on_wait
-        self._checkpoints = None if store is None else Checkpoints(store)
+        self._checkpoints = None if store is None else Checkpoints(store, outputs=outputs)
         self._shared: Membership | None = None
         self._ownership: Ownership | None = None
         if configuration.shared.member:
-            self._shared = _membership(store, configuration, detector)
+            self._shared = _membership(store, configuration, detector, outputs)
         elif isinstance(store, SupportsOwnership):
             owner = settings.owner or socket.gethostname()
             self._ownership = Ownership(store, owner, settings.lease, stopping, self._end)
@@ -89,6 +92,12 @@ class StateKeeper:
     def is_over(self) -> bool:
         """Whether nothing may be done any more that the state is to know of."""
         return self._is_over
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where alerts are until every output has them; None where nothing is kept."""
+        keeper = self._shared or self._checkpoints
+        return None if keeper is None else keeper.outbox
 
     @property
     def is_shared(self) -> bool:
@@ -267,7 +276,10 @@ class StateKeeper:
 
 
 def _membership(
-    store: StateStore | None, configuration: Configuration, detector: Detector
+    store: StateStore | None,
+    configuration: Configuration,
+    detector: Detector,
+    outputs: Collection[Recipient],
 ) -> Membership:
     if not isinstance(store, SupportsWatch):
         raise ConfigurationError(
@@ -275,7 +287,8 @@ def _membership(
             f"`redis`; `{configuration.state.type}` is for one",
             path="state.type",
         )
-    return Membership(store, detector, configuration.shared, kernel_logger().warning)
+    tell = kernel_logger().warning
+    return Membership(store, detector, configuration.shared, tell, outputs)
 
 
 class _Outage:

@@ -10,16 +10,15 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final, Self
 
 import attrs
 
+from kestrel_framework._alert_delivery import AlertDelivery
 from kestrel_framework._assembly import Assembler, Assembly
 from kestrel_framework._batch_feed import BatchFeed
-from kestrel_framework._pipeline.action_runner import ActionRunner
-from kestrel_framework._pipeline.alert_dispatcher import AlertDispatcher, OutputWriter
 from kestrel_framework._pipeline.bounded_queue import QueueClosedError
 from kestrel_framework._pipeline.matcher_pool import Job
 from kestrel_framework._pipeline.source_reader import (
@@ -27,7 +26,6 @@ from kestrel_framework._pipeline.source_reader import (
     SourceEnded,
     SourceReader,
 )
-from kestrel_framework._plugins.kernel_log import kernel_logger
 from kestrel_framework._plugins.registry import PluginRegistry
 from kestrel_framework._rule_reloads import RuleReloads
 from kestrel_framework._rule_replacement import PreparedRules
@@ -36,7 +34,7 @@ from kestrel_framework._source_times import SourceTimes
 from kestrel_framework._state_keeping import StateKeeper
 from kestrel_framework.alert import Alert
 from kestrel_framework.config import Configuration
-from kestrel_framework.errors import KestrelError, OutputError, StateError
+from kestrel_framework.errors import KestrelError, StateError
 from kestrel_framework.interfaces import SupportsLiveness, SupportsProgress
 from kestrel_framework.reload import ReloadReport
 from kestrel_framework.rule import LoadReport, RuleSet
@@ -76,16 +74,12 @@ class Engine:
         self._readers: dict[str, SourceReader] = {}
         self._waiting: deque[str] = deque()
         self._reading: set[str] = set()
-        self._writers = [
-            OutputWriter(name, output, settings.queue_alerts, self._output_is_over)
-            for name, output in assembly.outputs.items()
-        ]
-        self._actions = ActionRunner(assembly.actions, kernel_logger())
-        self._dispatcher = AlertDispatcher([*self._writers, self._actions])
+        self._delivery = AlertDelivery(assembly, settings, self._record)
         self._interval = (
             configuration.shared.interval if configuration.shared.member else _CHECKPOINT_SECONDS
         )
         self._positions: dict[str, str] = {}
+        self._undelivered: Mapping[str, Sequence[Alert]] = {}
         self._unacknowledged: dict[str, str] = {}
         self._live = {
             name
@@ -99,6 +93,7 @@ class Engine:
             assembly.store,
             configuration,
             assembly.detector,
+            self._delivery.writers,
             self._stopping,
             on_end=self._state_is_over,
             on_wait=self._times.stood_still,
@@ -173,10 +168,7 @@ class Engine:
         statistics["processes"] = attrs.asdict(self._detector.processes)
         statistics["reloads"] = attrs.asdict(self._reloads.statistics)
         statistics["workers"] = attrs.asdict(self._feed.statistics)
-        statistics["outputs"] = {
-            writer.name: attrs.asdict(writer.counts) for writer in self._writers
-        }
-        statistics["actions"] = dict(self._actions.outcomes)
+        statistics.update(self._delivery.statistics)
         statistics.update(self._state.statistics)
         statistics["counters"] = {
             path: dict(counts)
@@ -262,12 +254,10 @@ class Engine:
         except StateError as error:
             self._record.fail(error, ExitStatus.OUTPUT_FAILED)
             return False
-        for writer in self._writers:
-            writer.start()
-        unopened = [writer for writer in self._writers if not self._is_open(writer)]
-        if unopened:
+        if not self._delivery.open(lambda: self._stop_requested):
             return False
-        self._actions.start()
+        self._delivery.deliver_again(self._undelivered)
+        self._carry_out(self._times.end_unknown)
         for name, source in self._assembly.sources.items():
             self._readers[name] = SourceReader(
                 name,
@@ -279,16 +269,6 @@ class Engine:
             )
         return True
 
-    def _is_open(self, writer: OutputWriter) -> bool:
-        try:
-            while not writer.wait_open(self._settings.read_timeout):
-                if self._stop_requested:
-                    return False
-        except OutputError as error:
-            self._record.fail(error, ExitStatus.OUTPUT_FAILED, output=writer.name)
-            return False
-        return True
-
     def _restore(self) -> bool:
         """Go on from the last checkpoint; False where a stop came before the state was ours."""
         checkpoint = self._state.open(self._assembly.sources)
@@ -296,8 +276,8 @@ class Engine:
             return False
         if checkpoint.snapshot is not None:
             self._detector.restore(checkpoint.snapshot)
-            self._carry_out(self._times.end_unknown)
         self._positions.update(checkpoint.positions)
+        self._undelivered = checkpoint.undelivered
         return True
 
     # --- running --------------------------------------------------------------------
@@ -392,7 +372,9 @@ class Engine:
         now = time.time_ns()
         found = [attrs.evolve(alert, detected_at=now) for alert in alerts if not alert.shadow]
         if found and self._state.may_alert():
-            self._dispatcher.dispatch(found)
+            if self._state.outbox is not None:
+                self._state.outbox.add(found)
+            self._delivery.dispatch(found)
 
     def _prepared(self, rules: RuleSet) -> PreparedRules:
         if self._state.is_shared:
@@ -406,15 +388,10 @@ class Engine:
         self._load_report = report
 
     def _checkpoint(self, *, last: bool = False) -> None:
-        """Commit and acknowledge what is delivered; where an alert is not, leave both alone.
-
-        Then another run, or the source, begins again before it: at least once.
-        """
+        """Commit and acknowledge what was done so far, if nothing of it can be lost then."""
         self._checkpoint_at = time.monotonic() + self._interval
         self._carry_out(self._state.turn)
-        if not self._dispatcher.drain(self._settings.close_timeout):
-            return
-        if any(writer.counts.undelivered for writer in self._writers):
+        if not self._delivery.is_safe(self._state.outbox, is_last=last):
             return
         if not self._state.save(self._detector.snapshot, self._unacknowledged, last=last):
             return
@@ -450,7 +427,7 @@ class Engine:
         if not self._ended.wait(self._settings.close_timeout):
             self._aborting.set()
             self._feed.abort()
-            self._dispatcher.abort()
+            self._delivery.abort()
 
     def _shut_down(self) -> None:
         """Close everything, the last opened first, within the time for closing."""
@@ -465,16 +442,8 @@ class Engine:
         deadline = time.monotonic() + timeout
         for name, reader in reversed(self._readers.items()):
             if not reader.join(max(0.0, deadline - time.monotonic())):
-                self._left_behind(f"the source `{name}`", ExitStatus.FINE)
-        for name in self._dispatcher.close(timeout):
-            self._left_behind(f"the output `{name}`", ExitStatus.OUTPUT_FAILED)
-        for writer in self._writers:
-            undelivered = writer.counts.undelivered
-            if undelivered and not self._record.knows(writer.error):
-                problem = f"the output `{writer.name}` did not deliver {undelivered} alerts"
-                error = OutputError(f"{problem}: {writer.error}" if writer.error else problem)
-                error.__cause__ = writer.error
-                self._record.fail(error, ExitStatus.OUTPUT_FAILED)
+                self._record.leave_behind(f"the source `{name}`", timeout, ExitStatus.FINE)
+        self._delivery.close()
         for reader in self._readers.values():
             if reader.discarded:
                 self._record.lose("not_taken_in_time", reader.discarded)
@@ -482,16 +451,9 @@ class Engine:
         self._state.close()
         self._reloads.close()
 
-    def _output_is_over(self, error: KestrelError) -> None:
-        self._record.fail(error, ExitStatus.OUTPUT_FAILED)
-
     def _state_is_over(self, error: StateError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
         self.stop()
-
-    def _left_behind(self, what: str, status: ExitStatus) -> None:
-        problem = f"did not close within {self._settings.close_timeout:g} s and is left behind"
-        self._record.fail(KestrelError(f"{what} {problem}"), status)
 
 
 def _place(error: KestrelError) -> str:

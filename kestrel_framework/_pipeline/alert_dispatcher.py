@@ -75,6 +75,7 @@ class OutputWriter:
         self._flushed_at = 0.0
         self._delivered = 0
         self._undelivered = 0
+        self._delivered_in_order = 0
         # A daemon: an output that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
 
@@ -104,6 +105,12 @@ class OutputWriter:
         """What became of the alerts so far."""
         with self._progress:
             return Delivered(self._delivered, self._undelivered)
+
+    @property
+    def delivered_in_order(self) -> int:
+        """How many alerts were delivered before any that was not."""
+        with self._progress:
+            return self._delivered_in_order
 
     def submit(self, alerts: Sequence[Alert]) -> None:
         """Hand over alerts. Waits where too many are waiting."""
@@ -225,6 +232,8 @@ class OutputWriter:
         with self._progress:
             self._waiting -= delivered + undelivered
             self._delivered += delivered
+            if not self._undelivered:
+                self._delivered_in_order += delivered
             self._undelivered += undelivered
             self._progress.notify_all()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from kestrel_framework._checkpoints import Checkpoint, Checkpoints
+from kestrel_framework._outbox import Outbox, Recipient
 from kestrel_framework._shared_config import SharedConfig
 from kestrel_framework._shared_sequences.feed import SharedDetector
 from kestrel_framework._shared_sequences.neighbours import Neighbours
@@ -93,6 +94,7 @@ class Membership:
         detector: Of this engine; it forwards from now on.
         config: Who is there.
         tell: Told, in a sentence, when partitions change hands.
+        outputs: Who is given all alerts.
         clock: Monotonic seconds.
     """
 
@@ -102,6 +104,7 @@ class Membership:
         detector: Detector,
         config: SharedConfig,
         tell: Callable[[str], None],
+        outputs: Collection[Recipient] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -112,7 +115,7 @@ class Membership:
         self._tell = tell
         self._run = secrets.token_hex(8)
         self._detector = SharedDetector(detector, config.partitions, config.member)
-        self._checkpoints = Checkpoints(store, member_key(config.member) + b"/")
+        self._checkpoints = Checkpoints(store, member_key(config.member) + b"/", outputs)
         self._neighbours = Neighbours(
             config.member, config.members, config.partitions, config.lease, clock
         )
@@ -125,6 +128,11 @@ class Membership:
         self._owned: dict[int, OwnedPartition] = {}
         self._records: dict[int, PartitionRecord] = {}
         self._taken_over = self._lost = self._messages_taken = self._messages_sent = 0
+
+    @property
+    def outbox(self) -> Outbox:
+        """The alerts that not every output of this member has."""
+        return self._checkpoints.outbox
 
     @property
     def is_full(self) -> bool:

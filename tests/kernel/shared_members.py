@@ -41,7 +41,7 @@ class Member:
         self._detector = detector()
         self.said: list[str] = []
         self.alerts: list[Alert] = []
-        self.membership = Membership(store, self._detector, config, self.said.append, clock)
+        self.membership = Membership(store, self._detector, config, self.said.append, clock=clock)
         checkpoint = self.membership.load([SOURCE])
         if checkpoint.snapshot is not None:
             self._detector.restore(checkpoint.snapshot)

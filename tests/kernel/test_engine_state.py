@@ -24,12 +24,14 @@ from engine_parts import (
     wait_for_events,
 )
 
+from kestrel_framework.alert import Alert
 from kestrel_framework.config import (
     StateConfig,
 )
 from kestrel_framework.engine import Engine, ExitStatus
 from kestrel_framework.errors import (
     KestrelError,
+    OutputError,
     RuleError,
     StateError,
 )
@@ -100,8 +102,10 @@ class Store:
         if self.failing is not None:
             raise self.failing
         for change in changes:
-            assert change.value is not None
-            self.values[change.key] = Versioned(change.value, 1)
+            if change.value is None:
+                self.values.pop(change.key, None)
+            else:
+                self.values[change.key] = Versioned(change.value, 1)
         return {change.key: 1 for change in changes}
 
     def close(self) -> None:
@@ -111,6 +115,32 @@ class Store:
 def stateful(store: Store, source: FakeSource, output: object, rules: RuleSet) -> Engine:
     parts = Parts({"audit": source}, {"siem": output}, stores={"dictionary": store})
     return build(parts, rules, state=StateConfig(type="dictionary"))
+
+
+class FailingOutput(RecordingOutput):
+    """An output that is away."""
+
+    def write(self, alerts: Sequence[Alert]) -> None:
+        raise OutputError("nobody is there")
+
+
+@pytest.mark.parametrize("alerts", [1, 700])
+def test_what_an_output_did_not_get_is_delivered_by_the_next_run(alerts: int) -> None:
+    store = Store()
+    documents = [event("sh", second) for second in range(alerts)]
+    first = FakeSource(EventBatch(documents=documents, position="after all"))
+    report = stateful(store, first, FailingOutput(), RULES).run()
+    assert report.exit_status is ExitStatus.OUTPUT_FAILED
+    second, output = FakeSource(), RecordingOutput()
+    report = stateful(store, second, output, RULES).run()
+    assert report.exit_status is ExitStatus.FINE
+    assert second.opened_at == ["after all"]
+    offsets = [alert.events[0].identity.offset for alert in output.alerts]
+    assert offsets == list(range(alerts))
+    assert report.statistics["events"] == 0
+    third = RecordingOutput()
+    stateful(store, FakeSource(), third, RULES).run()
+    assert third.alerts == []
 
 
 def test_another_run_goes_on_where_the_first_one_stopped() -> None:
