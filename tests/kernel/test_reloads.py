@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import pickle
 import threading
+import weakref
 
 import attrs
 import pytest
@@ -399,6 +402,40 @@ def test_rules_that_are_prepared_and_not_used_change_nothing() -> None:
         detector.prepare(RuleSet((program_rule(b"p"),)))
     assert detector.snapshot() == before
     assert len(detector.feed([event("sh", 2), event("b", 3)])) == 2
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_of_rules_that_were_replaced_nothing_is_left_for_the_collector(in_one_step: bool) -> None:
+    detector = Detector(RuleSet((OLD, OTHER, EVENT)))
+    detector.feed(EventBatch(payloads=[json.dumps(event("curl", 0)).encode()]))
+    matcher = detector._generation.matcher.rule_matcher
+    parts = [*matcher.graph.fields, matcher.graph, matcher]
+    gone = [weakref.ref(part) for part in parts]
+    del matcher, parts
+    gc.disable()
+    try:
+        prepared = detector.prepare(RuleSet((NEW, OTHER)))
+        if in_one_step:
+            detector.replace(RuleSet((NEW, OTHER)))
+        else:
+            detector.replace(prepared)
+            assert all(part() is not None for part in gone)
+        prepared.release()
+        prepared.release()
+        del prepared
+        assert all(part() is None for part in gone)
+    finally:
+        gc.enable()
+    assert found(detector.feed([event("sh", 1)])) == [(OLD.revision, False)]
+    assert len(detector.feed([event("curl", 2), event("nc", 3)])) == 1
+
+
+def test_rules_that_were_released_are_prepared_again() -> None:
+    detector = Detector(RuleSet((OLD,)))
+    prepared = detector.prepare(RuleSet((NEW,)))
+    prepared.release()
+    assert detector.replace(prepared).changed == ("chain",)
+    assert len(detector.feed([event("curl", 0), event("nc", 1)])) == 1
 
 
 def test_key_fields_stay_readable_for_both_generations() -> None:
