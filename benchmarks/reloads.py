@@ -81,8 +81,8 @@ def measured(changes: int, batch: int, *, real: bool) -> Reloaded:
         compiling.append(prepared.compile_seconds)
         started = time.perf_counter()
         detector.replace(prepared)
-        del prepared
         pauses.append(time.perf_counter() - started)
+        prepared.release()
     expected: _Found = Counter()
     alone = Detector(RuleSet((*fixed, *_revision(0))))
     for number, lines in enumerate(parts):

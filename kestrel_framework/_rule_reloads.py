@@ -134,11 +134,9 @@ class RuleReloads:
             if self._closed:
                 change.refuse()
             elif change.done.set_running_or_notify_cancel():
-                self._make_ready(change)
-                # The next rules are compared to these, so these are in force before.
-                wait([change.done])
+                self._make(change)
 
-    def _make_ready(self, change: _Change) -> None:
+    def _make(self, change: _Change) -> None:
         try:
             prepared = self._prepare(change.rules)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
@@ -149,6 +147,9 @@ class RuleReloads:
                 change.refuse()
             else:
                 self._ready.put((change, prepared))
+        # The next rules are compared to these, so these are in force before.
+        wait([change.done])
+        prepared.release()
 
     def _fail(self, change: _Change, error: Exception) -> None:
         self.statistics.failed += 1

@@ -257,18 +257,21 @@ class Detector:
         this raises, nothing has changed.
 
         Cost: of prepared rules, a look at each rule, at each step match that waits for its time,
-        and at what ends. Others are prepared first, and so are those that were prepared before the
-        rules at work now.
+        and at what ends; see also `PreparedRules.release`. Others are prepared first, and so are
+        those that were prepared before the rules at work now.
 
         Raises:
             RuleError: a rule cannot be loaded into its runtime.
         """
-        ready = rules if isinstance(rules, PreparedRules) else self.prepare(rules)
-        if ready._handover.previous is not self._generation:
-            ready = self._prepared(ready.rules, ready.on_rule_change)
+        given = rules if isinstance(rules, PreparedRules) else self.prepare(rules)
+        ready = given
+        if not ready._handover.is_possible_from(self._generation):
+            ready = self._prepared(given.rules, given.on_rule_change)
         handover = ready._handover
         report = handover.carry_out(self._time, self.statistics.untimely, ready.compile_seconds)
         self._generation = handover.generation
+        if ready is not rules:
+            ready.release()
         return report
 
     def snapshot(self) -> bytes:

@@ -121,6 +121,16 @@ class EventMatcher:
                 self._test(batch, place, view, found)
         return found
 
+    def dismantle(self) -> None:
+        """Let go of everything, part by part, but for `decoder`; nothing can be matched any more.
+
+        See `RuleMatcher.dismantle`.
+        """
+        if self._scanner is not None:
+            vars(self._scanner).clear()
+            self._scanner = None
+        self._matcher.dismantle()
+
     def _scan(self, scanner: EventScanner, batch: EventBatch, found: MatchedBatch) -> None:
         scanner.learn()
         scan, decoder = scanner.scan, self._decoder

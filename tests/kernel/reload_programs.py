@@ -233,8 +233,8 @@ def programs(
     drawn = draw(
         st.lists(
             st.tuples(kinds, st.sampled_from("xy"), st.integers(0, 5), st.integers(0, 10)),
-            min_size=1,
-            max_size=40,
+            min_size=12,
+            max_size=50,
         )
     )
     times = itertools.accumulate(step for _, _, step, _ in drawn)
@@ -245,7 +245,10 @@ def programs(
     events = [document for _, document in sorted(timed, key=lambda each: each[0])]
     serials = Counter[str]()
     chosen = draw(st.lists(st.sampled_from(shapes), min_size=1, max_size=5, unique=True))
-    starts = [0, *sorted(draw(st.sets(st.sampled_from(range(len(events))), max_size=4)) - {0})]
+    starts = [
+        0,
+        *sorted(draw(st.sets(st.sampled_from(range(len(events))), min_size=1, max_size=4)) - {0}),
+    ]
     rules = []
     now = {shape: Revision(shape, 0) for shape in chosen}
     for start in starts:

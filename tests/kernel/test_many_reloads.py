@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -19,6 +20,7 @@ from engine_parts import (
     build,
     event_rule,
     named,
+    program_rule,
 )
 
 from kestrel_framework.alert import Alert
@@ -159,3 +161,52 @@ def test_changes_asked_for_at_once_are_made_in_their_order() -> None:
     assert [(alert.rule.rule_id, alert.revision) for alert in output.alerts] == [
         ("changes", chain("changes", "wget", "nc", 0).revision)
     ]
+
+
+def test_workers_begin_nothing_of_old_revisions() -> None:
+    engine, source, output = begun(2)
+    running = InThread(engine)
+    source._batches.append(batch(0))
+    wait_for(engine, len(batch(0)))
+    engine.replace_rules(rules(1)).result(PATIENCE)
+    pool = engine._feed.pool
+    assert pool is not None
+    deadline = time.monotonic() + PATIENCE
+    while len(pool.pids) < 2:
+        assert time.monotonic() < deadline, "the workers did not begin"
+        time.sleep(0.001)
+    source._batches.extend([batch(1), batch(1 + _LAG)])
+    wait_for(engine, sum(len(batch(number)) for number in (0, 1, 1 + _LAG)))
+    engine.stop()
+    running.report()
+    assert [alert.revision for alert in output.alerts] == [
+        chain("changes", "wget", "nc", 1).revision
+    ]
+
+
+class Runtime:
+    """Notes in which threads programs are loaded."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def load(self, *_: object) -> object:
+        self.threads.append(threading.current_thread().name)
+        return self
+
+    def matches_many(self, rows: Sequence[object]) -> Sequence[bool]:
+        return [False] * len(rows)
+
+
+def test_nothing_is_compiled_in_the_thread_of_the_engine() -> None:
+    runtime, source = Runtime(), LiveSource()
+    parts = Parts({"live": source}, evaluators={"toy": runtime})
+    engine = build(parts, RuleSet((program_rule(b"0"),)))
+    running = InThread(engine)
+    asked = [engine.replace_rules(RuleSet((program_rule(b"%d" % n),))) for n in range(1, 5)]
+    for each in asked:
+        each.result(PATIENCE)
+    engine.stop()
+    running.report()
+    assert len(runtime.threads) == 5
+    assert set(runtime.threads[1:]) == {"rule preparation"}

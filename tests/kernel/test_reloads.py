@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import pickle
 import threading
+import weakref
 
 import attrs
 import pytest
@@ -198,6 +201,56 @@ def test_samples_and_joins_go_on_with_the_keys_they_have(
     assert len(detector.feed([on_host("here", "c", 6), on_host("there", "c", 7)])) == 2
 
 
+@pytest.mark.parametrize("body", [SampleRule, JoinRule])
+def test_filters_of_old_revisions_mean_nothing_where_no_key_is_held(
+    body: type[SampleRule] | type[JoinRule],
+) -> None:
+    detector = Detector(RuleSet((Rule(RuleMetadata("both"), body((step("a"), step("b")))),)))
+    detector.feed([event("a", 0)])
+    detector.replace(RuleSet((NEW,)))
+    generation = detector._generation
+    going_on = frozenset(n for n, target in enumerate(generation.targets) if not target.begins)
+    assert len(going_on) == 2
+    assert generation.tracker.idle(going_on) == frozenset()
+    assert len(detector.feed([event("b", 1)])) == 1
+    assert generation.tracker.idle(going_on) == going_on
+
+
+def without(*names: str, rule_id: str = "chain", maxspan: int = 10) -> Rule:
+    """Return a rule that ends with an event that must not come."""
+    *steps, last = map(step, names)
+    body = SequenceRule((*steps, attrs.evolve(last, missing=True)), maxspan * SECOND)
+    return Rule(RuleMetadata(rule_id), body)
+
+
+def test_what_waits_for_no_event_leaves_in_the_order_of_the_new_rules() -> None:
+    rules = [without("curl", "sh", rule_id=name) for name in "abc"]
+    detector = Detector(RuleSet(rules))
+    detector.feed([event("curl", 0)])
+    detector.replace(RuleSet((rules[2], rules[0])))
+    alerts = detector.feed([event("x", 30)])
+    assert [alert.rule.rule_id for alert in alerts] == ["c", "a", "b"]
+
+
+def test_what_waits_for_no_event_is_dropped_with_its_rule() -> None:
+    detector = Detector(RuleSet((without("curl", "sh"), without("curl", "nc", rule_id="other"))))
+    detector.feed([event("curl", 0)])
+    ending = detector.prepare(
+        RuleSet((without("curl", "nc", rule_id="other"),)), on_rule_change=OnRuleChange.DROP
+    )
+    assert detector.replace(ending).ended == CarriedMatches(1, {"chain": 1})
+    assert [alert.rule.rule_id for alert in detector.finish()] == ["other"]
+    assert detector.partial_matches.live == 0
+
+
+def test_an_event_that_must_not_come_contradicts_an_old_revision() -> None:
+    detector = Detector(RuleSet((without("curl", "sh"),)))
+    detector.feed([event("curl", 0)])
+    detector.replace(RuleSet((NEW,)))
+    assert detector.feed([event("sh", 1)]) == []
+    assert detector.partial_matches.ended == {"contradicted": 1}
+
+
 def test_a_snapshot_goes_on_as_far_as_the_rules_are_there() -> None:
     detector = Detector(RuleSet((OLD,)))
     detector.feed([event("curl", 0)])
@@ -224,10 +277,13 @@ def test_a_snapshot_has_what_waits_for_an_old_revision() -> None:
     detector = Detector(RuleSet((OLD,)))
     detector.feed(EventBatch(documents=[event("curl", 0)], disorder=SECOND))
     detector.replace(RuleSet((NEW,)))
-    detector.restore(detector.snapshot())
-    assert [one.revision for one in detector.revisions] == [NEW.revision, OLD.revision]
-    batch = EventBatch(documents=[event("sh", 1)], disorder=SECOND)
-    assert found(detector.feed(batch) + detector.finish()) == [(OLD.revision, False)]
+    given = Detector(RuleSet((NEW, attrs.evolve(OLD, rollout=Rollout(draining=True)))))
+    given.restore(detector.snapshot())
+    for one in (detector, given):
+        assert [state.revision for state in one.revisions] == [NEW.revision, OLD.revision]
+        one.replace(RuleSet((NEW, OTHER)))
+        batch = EventBatch(documents=[event("sh", 1)], disorder=SECOND)
+        assert found(one.feed(batch) + one.finish()) == [(OLD.revision, False)]
 
 
 def test_two_revisions_side_by_side_have_their_own_sequences_and_counts() -> None:
@@ -346,6 +402,40 @@ def test_rules_that_are_prepared_and_not_used_change_nothing() -> None:
         detector.prepare(RuleSet((program_rule(b"p"),)))
     assert detector.snapshot() == before
     assert len(detector.feed([event("sh", 2), event("b", 3)])) == 2
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_of_rules_that_were_replaced_nothing_is_left_for_the_collector(in_one_step: bool) -> None:
+    detector = Detector(RuleSet((OLD, OTHER, EVENT)))
+    detector.feed(EventBatch(payloads=[json.dumps(event("curl", 0)).encode()]))
+    matcher = detector._generation.matcher.rule_matcher
+    parts = [*matcher.graph.fields, matcher.graph, matcher]
+    gone = [weakref.ref(part) for part in parts]
+    del matcher, parts
+    gc.disable()
+    try:
+        prepared = detector.prepare(RuleSet((NEW, OTHER)))
+        if in_one_step:
+            detector.replace(RuleSet((NEW, OTHER)))
+        else:
+            detector.replace(prepared)
+            assert all(part() is not None for part in gone)
+        prepared.release()
+        prepared.release()
+        del prepared
+        assert all(part() is None for part in gone)
+    finally:
+        gc.enable()
+    assert found(detector.feed([event("sh", 1)])) == [(OLD.revision, False)]
+    assert len(detector.feed([event("curl", 2), event("nc", 3)])) == 1
+
+
+def test_rules_that_were_released_are_prepared_again() -> None:
+    detector = Detector(RuleSet((OLD,)))
+    prepared = detector.prepare(RuleSet((NEW,)))
+    prepared.release()
+    assert detector.replace(prepared).changed == ("chain",)
+    assert len(detector.feed([event("curl", 0), event("nc", 1)])) == 1
 
 
 def test_key_fields_stay_readable_for_both_generations() -> None:

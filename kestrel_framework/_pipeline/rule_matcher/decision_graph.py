@@ -346,6 +346,13 @@ class DecisionGraph:
             rest &= field.default
         return tuple(group[:_LARGEST_GROUP] or others[:MOST_MEMOS])
 
+    def dismantle(self) -> None:
+        """Let go of everything, so that no cycle is left; nothing can be asked any more."""
+        for node in (*self._nodes.values(), *self._settled_nodes.values()):
+            node.forget()
+            node.step = None
+        vars(self).clear()
+
     def _forget(self) -> Iterator[object]:
         nodes, settled_nodes = self._nodes, self._settled_nodes
         self._nodes, self._settled_nodes = {}, {}
