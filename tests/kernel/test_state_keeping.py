@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from engine_parts import PATIENCE, RULES, InThread, LiveSource, Parts, build, event
 
+from kestrel_framework import _state_keeping
 from kestrel_framework import engine as engine_module
 from kestrel_framework._builtin.memory_ownership import MemoryOwnership
 from kestrel_framework._builtin.memory_state import MemoryStateStore
@@ -59,6 +60,9 @@ class Store(MemoryStateStore):
         self.failing: StateError | None = None
         self.has_run_out = False
         self.fences: list[int | None] = []
+        self.is_committing = False
+        self.commits_may_go_on = threading.Event()
+        self.commits_may_go_on.set()
 
     def own(self, owner: str, seconds: float) -> StateOwnership:  # type: ignore[override]
         if self.failing is not None:
@@ -73,6 +77,8 @@ class Store(MemoryStateStore):
     ) -> Mapping[bytes, int]:
         if self.failing is not None:
             raise self.failing
+        self.is_committing = not self.commits_may_go_on.is_set()
+        assert self.commits_may_go_on.wait(PATIENCE)
         self.fences.append(fence)
         return super().commit(changes, expected, fence)
 
@@ -250,6 +256,22 @@ def test_a_commit_that_is_fenced_off_ends_the_engine() -> None:
     newest.renew()
 
 
+def test_what_has_been_read_is_not_matched_after_the_loss() -> None:
+    store = Store()
+    running = Running(store, lease=600.0)
+    running.alert()
+    store.commits_may_go_on.clear()
+    running.bring()
+    wait_until(lambda: store.is_committing)
+    store.own("here", 600)
+    running.bring()
+    running.bring()
+    wait_until(lambda: not running.source._batches)
+    store.commits_may_go_on.set()
+    assert running.status()[0] is ExitStatus.OUTPUT_FAILED
+    assert int(str(running.engine.statistics["events"])) <= 2
+
+
 def test_no_alert_goes_out_where_another_engine_may_be_at_work() -> None:
     store = Store()
     running = Running(store, lease=600.0)
@@ -327,13 +349,20 @@ def test_going_on_alerts_also_when_the_lease_has_run_out() -> None:
 @POLICIES
 @pytest.mark.parametrize("make", [Store, OwnerlessStore])
 def test_a_commit_is_made_when_the_store_is_back(
-    outage: str, make: Callable[[], Store], capsys: pytest.CaptureFixture[str]
+    outage: str,
+    make: Callable[[], Store],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(_state_keeping, "_RETRY_SECONDS", 0.01)
     store = make()
     commit, failing = store.commit, threading.Event()
+    attempts = 0
 
     def sometimes(*arguments: object, **named: object) -> object:
+        nonlocal attempts
         if failing.is_set():
+            attempts += 1
             raise AWAY
         return commit(*arguments, **named)  # type: ignore[arg-type]
 
@@ -346,6 +375,11 @@ def test_a_commit_is_made_when_the_store_is_back(
     wait_until(lambda: running.outages == 1)
     if outage == "go_on":
         running.alert()
+    else:
+        seen, later = len(running.output.alerts), attempts + 20
+        running.bring()
+        wait_until(lambda: attempts >= later)
+        assert len(running.output.alerts) == seen
     assert running.source.acknowledged == ["1"]
     failing.clear()
     running.bring()
