@@ -13,7 +13,7 @@ from kestrel_framework import _state_keeping
 from kestrel_framework import engine as engine_module
 from kestrel_framework._builtin.memory_ownership import MemoryOwnership
 from kestrel_framework._builtin.memory_state import MemoryStateStore
-from kestrel_framework.config import Configuration, StateConfig
+from kestrel_framework.config import Configuration, EngineConfig, StateConfig
 from kestrel_framework.engine import Engine, ExitStatus
 from kestrel_framework.errors import ConfigurationError, StateConflict, StateError
 from kestrel_framework.event import EventBatch
@@ -95,7 +95,9 @@ class Running:
         self._number = 0
         parts = Parts({"audit": self.source}, {"siem": self.output}, stores={"shared": store})
         state = StateConfig(type="shared", **{"owner": "here", "lease": 0.5} | settings)  # type: ignore[arg-type]
-        self.engine: Engine = build(parts, RULES, state=state)
+        # Room for all that the source has, also while the engine waits.
+        engine = EngineConfig(read_timeout=0.05, close_timeout=PATIENCE, queue_batches=10_000)
+        self.engine: Engine = build(parts, RULES, state=state, engine=engine)
         self._thread = InThread(self.engine)
 
     def bring(self) -> None:
