@@ -73,7 +73,7 @@ class Ownership:
             except StateError as error:
                 reason = self._reason_to_wait(error, standby=standby)
                 if reason != told:
-                    kernel_logger().info(reason, owner=self._owner, problem=error.problem)
+                    kernel_logger().info(reason, standby=self._owner, problem=error.problem)
                 told = reason
                 self._stopping.wait(min(_STANDBY_SECONDS, self._seconds / _RENEWALS_IN_A_LEASE))
             else:
@@ -135,7 +135,7 @@ class Ownership:
         """Return what is waited for.
 
         Raises:
-            StateError: nothing.
+            StateError: nothing is; it says why.
         """
         if isinstance(error, StateConflict):
             if standby:
@@ -178,11 +178,15 @@ class Ownership:
             try:
                 self._lease.renew()
             except StateError as error:
-                if isinstance(error, StateConflict) or not error.transient:
-                    self.give_up()
+                if not isinstance(error, StateConflict) and error.transient:
+                    self._note(error, self._renewed_at)
+                    continue
+                with self._changed:
+                    was_over, self._is_over = self._is_over, True
+                    self._changed.notify_all()
+                if not was_over:  # else it was released meanwhile
                     self._on_loss(error)
-                    return
-                self._note(error, self._renewed_at)
+                return
             else:
                 self._note(None, began)
 

@@ -43,6 +43,9 @@ class Ownership:
         return 0.0 if self._store.has_run_out else self._inner.seconds_left
 
     def renew(self) -> None:
+        if self._store.renews_after_release:
+            self._store.is_renewing.set()
+            assert self._store.released.wait(PATIENCE)
         if self._store.failing is not None:
             raise self._store.failing
         self._inner.renew()
@@ -50,6 +53,7 @@ class Ownership:
 
     def release(self) -> None:
         self._inner.release()
+        self._store.released.set()
 
 
 class Store(MemoryStateStore):
@@ -59,6 +63,9 @@ class Store(MemoryStateStore):
         super().__init__()
         self.failing: StateError | None = None
         self.has_run_out = False
+        self.renews_after_release = False
+        self.is_renewing = threading.Event()
+        self.released = threading.Event()
         self.fences: list[int | None] = []
         self.is_committing = False
         self.commits_may_go_on = threading.Event()
@@ -140,6 +147,22 @@ def test_every_commit_carries_the_fence_and_the_end_releases() -> None:
     assert store.fences
     assert set(store.fences) == {former.fence + 1}
     store.own("elsewhere", 600)
+
+
+def test_a_renewal_that_comes_after_the_release_is_no_loss(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Store()
+    store.renews_after_release = True
+    running = Running(store)
+    running.alert()
+    assert store.is_renewing.wait(PATIENCE)
+    (renewing,) = [each for each in threading.enumerate() if each.name == "state owner"]
+    running.engine.stop()
+    assert running.status() == (ExitStatus.FINE, "")
+    renewing.join(PATIENCE)
+    assert not renewing.is_alive()
+    assert capsys.readouterr().err == ""
 
 
 def test_what_another_engine_owns_is_not_touched() -> None:
