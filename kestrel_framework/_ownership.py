@@ -16,10 +16,12 @@ _STANDBY_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.5
 """How soon a renewal that failed is tried again."""
 _RENEWALS_IN_A_LEASE: Final = 3
+_LAST_WORD_SECONDS: Final = 1.0
+"""How long the release waits for a renewal under way, which may know of a loss."""
 
 
 class Ownership:
-    """Owns a state store for an engine. For the thread of the engine, but for `give_up`.
+    """Owns a state store for an engine. For the thread of the engine.
 
     Args:
         store: What to own.
@@ -112,17 +114,14 @@ class Ownership:
                 self._want()
             return self._renewed_at > moment
 
-    def give_up(self) -> None:
-        """Renew no more. From any thread."""
+    def release(self) -> None:
+        """Renew no more, and let others own the store at once."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-
-    def release(self) -> None:
-        """Let others own the store at once."""
-        self.give_up()
         if self._lease is None:
             return
+        self._thread.join(_LAST_WORD_SECONDS)
         try:
             self._lease.release()
         except StateError as error:
@@ -150,10 +149,10 @@ class Ownership:
 
     def _verdict(self, *, despite_outage: bool) -> bool | None:
         assert self._lease is not None
-        if self._is_over:
-            return False
         if self._lease.seconds_left > 0:
             return True
+        if self._is_over:
+            return False
         # A failure from before the process was stopped for hours says nothing.
         recent = self._failed_at + self._seconds > time.monotonic()
         return True if despite_outage and self._failure is not None and recent else None

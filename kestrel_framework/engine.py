@@ -92,7 +92,7 @@ class Engine:
             assembly.store,
             configuration.state,
             self._stopping,
-            on_end=self._state_is_over,
+            on_end=self._state_has_ended,
             on_wait=self._times.stood_still,
         )
         self._replacements: queue.SimpleQueue[tuple[RuleSet, Future[None]]] = queue.SimpleQueue()
@@ -303,7 +303,7 @@ class Engine:
                 item, job = self._feed.next()
             except QueueClosedError:
                 break
-            if self._state.is_over:
+            if self._state.is_lost:
                 return
             self._replace_rules()
             if isinstance(item, SourceEnded):
@@ -453,7 +453,7 @@ class Engine:
     def _output_is_over(self, error: KestrelError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
 
-    def _state_is_over(self, error: StateError) -> None:
+    def _state_has_ended(self, error: StateError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
         self.stop()
 

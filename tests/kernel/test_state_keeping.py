@@ -82,10 +82,10 @@ class Store(MemoryStateStore):
         expected: Mapping[bytes, int | None] | None = None,
         fence: int | None = None,
     ) -> Mapping[bytes, int]:
-        if self.failing is not None:
-            raise self.failing
         self.is_committing = not self.commits_may_go_on.is_set()
         assert self.commits_may_go_on.wait(PATIENCE)
+        if self.failing is not None:
+            raise self.failing
         self.fences.append(fence)
         return super().commit(changes, expected, fence)
 
@@ -281,17 +281,33 @@ def test_a_commit_that_is_fenced_off_ends_the_engine() -> None:
     newest.renew()
 
 
-def test_what_has_been_read_is_not_matched_after_the_loss() -> None:
-    store = Store()
+def in_a_commit(store: Store) -> Running:
+    """Return an engine that commits, while further events are read."""
     running = Running(store, lease=600.0)
     running.alert()
     store.commits_may_go_on.clear()
     running.bring()
     wait_until(lambda: store.is_committing)
-    store.own("here", 600)
     running.bring()
     running.bring()
     wait_until(lambda: not running.source._batches)
+    return running
+
+
+def test_what_has_been_read_is_matched_where_no_commit_can_be_made() -> None:
+    store = Store()
+    running = in_a_commit(store)
+    store.failing = DAMAGED
+    store.commits_may_go_on.set()
+    assert running.status() == (ExitStatus.OUTPUT_FAILED, str(DAMAGED))
+    assert len(running.output.alerts) == running._number
+    assert not {"2", "3", "4"} & set(running.source.acknowledged)
+
+
+def test_what_has_been_read_is_not_matched_after_the_loss() -> None:
+    store = Store()
+    running = in_a_commit(store)
+    store.own("here", 600)
     store.commits_may_go_on.set()
     assert running.status()[0] is ExitStatus.OUTPUT_FAILED
     assert int(str(running.engine.statistics["events"])) <= 2
