@@ -16,10 +16,12 @@ _STANDBY_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.5
 """How soon a renewal that failed is tried again."""
 _RENEWALS_IN_A_LEASE: Final = 3
+_LAST_WORD_SECONDS: Final = 1.0
+"""How long the release waits for a renewal under way, which may know of a loss."""
 
 
 class Ownership:
-    """Owns a state store for an engine. For the thread of the engine, but for `give_up`.
+    """Owns a state store for an engine. For the thread of the engine.
 
     Args:
         store: What to own.
@@ -73,7 +75,7 @@ class Ownership:
             except StateError as error:
                 reason = self._reason_to_wait(error, standby=standby)
                 if reason != told:
-                    kernel_logger().info(reason, owner=self._owner, problem=error.problem)
+                    kernel_logger().info(reason, standby=self._owner, problem=error.problem)
                 told = reason
                 self._stopping.wait(min(_STANDBY_SECONDS, self._seconds / _RENEWALS_IN_A_LEASE))
             else:
@@ -112,17 +114,14 @@ class Ownership:
                 self._want()
             return self._renewed_at > moment
 
-    def give_up(self) -> None:
-        """Renew no more. From any thread."""
+    def release(self) -> None:
+        """Renew no more, and let others own the store at once."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-
-    def release(self) -> None:
-        """Let others own the store at once."""
-        self.give_up()
         if self._lease is None:
             return
+        self._thread.join(_LAST_WORD_SECONDS)
         try:
             self._lease.release()
         except StateError as error:
@@ -135,7 +134,7 @@ class Ownership:
         """Return what is waited for.
 
         Raises:
-            StateError: nothing.
+            StateError: nothing is; it says why.
         """
         if isinstance(error, StateConflict):
             if standby:
@@ -150,10 +149,10 @@ class Ownership:
 
     def _verdict(self, *, despite_outage: bool) -> bool | None:
         assert self._lease is not None
-        if self._is_over:
-            return False
         if self._lease.seconds_left > 0:
             return True
+        if self._is_over:
+            return False
         # A failure from before the process was stopped for hours says nothing.
         recent = self._failed_at + self._seconds > time.monotonic()
         return True if despite_outage and self._failure is not None and recent else None
@@ -178,11 +177,15 @@ class Ownership:
             try:
                 self._lease.renew()
             except StateError as error:
-                if isinstance(error, StateConflict) or not error.transient:
-                    self.give_up()
+                if not isinstance(error, StateConflict) and error.transient:
+                    self._note(error, self._renewed_at)
+                    continue
+                with self._changed:
+                    was_over, self._is_over = self._is_over, True
+                    self._changed.notify_all()
+                if not was_over:  # else it was released meanwhile
                     self._on_loss(error)
-                    return
-                self._note(error, self._renewed_at)
+                return
             else:
                 self._note(None, began)
 

@@ -42,8 +42,8 @@ class StateStatistics:
 class StateKeeper:
     """Keeps the state of one engine in a store. For the thread of the engine.
 
-    The state is over where it cannot be kept any more: an engine that goes on would do what
-    another one does too, or what nobody remembers.
+    Where it cannot be kept any more, the engine is to end: what it read is matched, and nothing
+    is committed. Where another engine has it, it is lost, and nothing may be done at all.
 
     Where sequences are shared, no engine owns the store alone: each keeps its own part in it.
 
@@ -53,7 +53,7 @@ class StateKeeper:
         detector: Whose state it is.
         outputs: Who is given all alerts.
         stopping: Set when nobody should wait for anything any more.
-        on_end: Told once, in any thread, why the state is over.
+        on_end: Told once, in any thread, why the state cannot be kept any more.
         on_wait: Told how many seconds the engine has stood still for the store.
 
     Raises:
@@ -86,12 +86,13 @@ class StateKeeper:
             self._ownership = Ownership(store, owner, settings.lease, stopping, self._end)
         self._ending = threading.Lock()
         self._is_over = False
+        self._is_lost = False
         self._outage = _Outage()
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing may be done any more that the state is to know of."""
-        return self._is_over
+    def is_lost(self) -> bool:
+        """Whether what is still read is left to whoever goes on."""
+        return self._is_lost
 
     @property
     def outbox(self) -> Outbox | None:
@@ -166,8 +167,8 @@ class StateKeeper:
 
         Waits where the lease has run out while the store is away, unless the engine is to go on.
         """
-        if self._ownership is None or self._is_over:
-            return not self._is_over
+        if self._is_lost or self._ownership is None:
+            return not self._is_lost
         since = time.monotonic()
         waited = False
         while (confirmed := self._ownership.confirmed(despite_outage=self._goes_on)) is None:
@@ -175,18 +176,21 @@ class StateKeeper:
             if self._ownership.failure is not None:
                 self._outage.begin(self._ownership.failure, "alerts wait")
             if self._stopping.is_set():
+                break
+        if not confirmed:
+            self._is_lost = True  # an alert is left out: nothing may be committed after it
+            if confirmed is None:
                 self._end(
                     StateError(
                         "the lease of the state ran out, and cannot be renewed: alerts since the "
                         "last commit are left to whoever goes on"
                     )
                 )
-                return False
+            return False
         if waited:
             self._on_wait(time.monotonic() - since)
-            if confirmed:
-                self._outage.end()
-        return confirmed
+            self._outage.end()
+        return True
 
     def save(
         self, snapshot: Callable[[], bytes], positions: Mapping[str, str], *, last: bool = False
@@ -200,7 +204,7 @@ class StateKeeper:
         """
         if self._checkpoints is None:
             return True
-        if self._is_over or (not last and self._is_put_off()):
+        if self._is_over or self._is_lost or (not last and self._is_put_off()):
             return False
         taken = snapshot()
         since = time.monotonic()
@@ -208,13 +212,12 @@ class StateKeeper:
             try:
                 self._commit(taken, positions, last=last)
             except StateError as error:
-                if last or self._stopping.is_set():
+                if last:
                     self._end(error)
                 else:
                     self._note(error)
-                if self._goes_on:
+                if self._goes_on or self._is_over or self._stopping.wait(_RETRY_SECONDS):
                     return False
-                self._stopping.wait(_RETRY_SECONDS)
             else:
                 self._outage.end()
                 self._on_wait(time.monotonic() - since)
@@ -261,15 +264,15 @@ class StateKeeper:
         return not self._ownership.answered_since(failed_at)
 
     def _end(self, error: StateError) -> None:
+        is_conflict = isinstance(error, StateConflict)
         with self._ending:
+            self._is_lost |= is_conflict
             if self._is_over:
                 return
             self._is_over = True
-        if self._ownership is not None:
-            self._ownership.give_up()
-        if isinstance(error, StateConflict):
+        if is_conflict:
             problem = f"this engine ends, since another one has its state: {error.problem}"
-            conflict = StateConflict(problem, error.keys)
+            conflict = StateConflict(problem)
             conflict.__cause__ = error
             error = conflict
         self._on_end(error)

@@ -53,7 +53,7 @@ class Engine:
     Sources that are not live are read one after the other in the order of the
     configuration, so that the same inputs give the same bytes; live ones are read all the
     while, in the order of arrival. Of each batch the order is: match, hand over the
-    alerts; now and then: wait until the outputs have delivered, commit, acknowledge.
+    alerts; now and then: commit, with the alerts that outputs lack, and acknowledge.
 
     Build one with `Engine.build`.
     """
@@ -95,7 +95,7 @@ class Engine:
             assembly.detector,
             self._delivery.writers,
             self._stopping,
-            on_end=self._state_is_over,
+            on_end=self._state_has_ended,
             on_wait=self._times.stood_still,
         )
         self._load_report = assembly.load_report
@@ -301,7 +301,7 @@ class Engine:
                 item, job = self._feed.next()
             except QueueClosedError:
                 break
-            if self._state.is_over:
+            if self._state.is_lost:
                 return
             self._reloads.carry_out()
             if isinstance(item, SourceEnded):
@@ -451,7 +451,7 @@ class Engine:
         self._state.close()
         self._reloads.close()
 
-    def _state_is_over(self, error: StateError) -> None:
+    def _state_has_ended(self, error: StateError) -> None:
         self._record.fail(error, ExitStatus.OUTPUT_FAILED)
         self.stop()
 

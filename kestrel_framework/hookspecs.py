@@ -216,16 +216,18 @@ def kestrel_output_handlers() -> OutputHandlerOffers:
 def kestrel_state_stores() -> StateStoreOffers:
     """Offer state stores, by the type name that a configuration selects them with.
 
-    Required: no. The kernel brings `memory`.
+    Required: no. The kernel brings `memory` and `sqlite`.
 
     Called: once, while the engine is built.
 
     Returns:
-        Store type to an `Offer` of a `StateStore`, which the engine owns and closes.
+        Store type to an `Offer` of a `StateStore`, which the engine owns and closes. Engines can
+        stand by for one whose objects are a `SupportsOwnership` as well.
 
     Conflicts: as for sources.
 
-    Errors: as for sources. An engine that cannot commit stops reading.
+    Errors: as for sources. An engine that cannot commit stops reading; where the error is
+    transient, `state.outage` says whether it waits or goes on.
 
     Example:
         >>> @hookimpl

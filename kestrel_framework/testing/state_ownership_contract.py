@@ -68,6 +68,8 @@ class StateOwnershipContract(Contract, contract=True):
         former.release()
         former.release()
         assert former.seconds_left == 0
+        with pytest.raises(StateConflict):
+            former.renew()
         ownership = _own(store, "second", _LONG)
         assert ownership.fence > former.fence
         for call in (former.renew, lambda: store.commit([], fence=former.fence)):

@@ -136,10 +136,14 @@ def test_many_failovers_make_no_difference(
     assert differences == 0
 
 
-def stops(server: RedisServer, tmp_path: Path, seed: int, runs: int) -> None:
-    """Stop an engine anywhere, have another one do all the rest, and let the first one go on."""
+def stops(server: RedisServer, tmp_path: Path, seed: int, runs: int) -> int:
+    """Stop an engine anywhere, have another one do all the rest, and let the first one go on.
+
+    Returns how many of the runs differ from an undisturbed one, by their alerts.
+    """
     chance = random.Random(seed)
     expected, boundaries = prepared(server, tmp_path, seed)
+    differences = 0
     for number in range(runs):
         folder = folder_beside(tmp_path, str(number))
         # Not so late that nothing is left for it to do.
@@ -154,21 +158,25 @@ def stops(server: RedisServer, tmp_path: Path, seed: int, runs: int) -> None:
         assert stored_of(server, folder) == before
         assert LOST in problem
         assert code == 0  # of the fork; the status of the engine is in the problem
-        assert all_alerts(folder) == expected
+        differences += all_alerts(folder) != expected
+    return differences
 
 
 def test_an_engine_that_was_stopped_changes_nothing_when_it_wakes_up(
     server: RedisServer, tmp_path: Path
 ) -> None:
-    stops(server, tmp_path, seed=1, runs=4)
+    assert stops(server, tmp_path, seed=1, runs=4) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 6))
 def test_engines_that_were_stopped_anywhere_change_nothing(
-    server: RedisServer, tmp_path: Path, seed: int
+    server: RedisServer, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stops(server, tmp_path, seed, runs=30)
+    differences = stops(server, tmp_path, seed, runs=30)
+    with capsys.disabled():
+        print(f"\nstopped engines, seed {seed}: 30 stops, {differences} differences")
+    assert differences == 0
 
 
 def test_an_engine_that_ends_lets_the_standby_take_over_at_once(

@@ -84,6 +84,28 @@ def test_after_a_commit_that_failed_everything_is_written() -> None:
     assert Checkpoints(store).load([]).snapshot == b"second"
 
 
+def test_after_a_commit_of_which_nobody_knows_everything_is_written() -> None:
+    class Forgetful(MemoryStateStore):
+        forgets = False
+
+        def commit(self, changes, expected=None, fence=None):  # type: ignore[no-untyped-def]
+            made = super().commit(changes, expected, fence)
+            if self.forgets:
+                raise StateError("no answer")
+            return made
+
+    store = Forgetful()
+    checkpoints = Checkpoints(store)
+    checkpoints.save(b"1234567812345678", {})
+    store.forgets = True
+    with pytest.raises(StateError, match="no answer"):
+        checkpoints.save(b"876543218765432187654321", {})
+    store.forgets = False
+    checkpoints.save(b"1234567812345678", {})
+    assert Checkpoints(store).load([]).snapshot == b"1234567812345678"
+    assert len(pieces_of(store)) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

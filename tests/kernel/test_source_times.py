@@ -111,3 +111,15 @@ def test_sources_that_there_are_no_more_are_not_waited_for() -> None:
     assert not sources.bring("net", event(0, "C", 0), event(1, "D", 1), event(2, "E", 9))
     assert shown(sources.times.end_unknown()) == [("join", [0, 1])]
     assert sources.detector.sources == {"net"}
+
+
+def test_a_source_is_not_quiet_while_the_engine_stands_still() -> None:
+    sources = Sources(idle_after=3.0)
+    sources.times.begin("disk")
+    sources.times.begin("net")
+    sources.bring("disk", event(0, "C", 0), event(1, "D", 1), event(2, "E", 9))
+    sources.clock.now = 60.0
+    sources.times.stood_still(58.0)
+    assert not sources.bring("net")
+    sources.clock.now = 61.5
+    assert shown(sources.bring("net")) == [("join", [0, 1])]

@@ -162,6 +162,31 @@ def test_a_lease_that_ran_out_can_be_renewed_while_nobody_took_it(
     store.commit([Change(b"a", b"1")], fence=lease.fence)
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_long(
+    clean_server: RedisServer, open_store: OpenStore
+) -> None:
+    store = open_store(clean_server.url)
+    former = store.own("former", 0.2)
+    with clean_server.client() as client:
+        until = int(client.hget("kestrel:{test}:control", "owned until") or 0)
+        client.hset("kestrel:{test}:control", "owned until", until + 3_600_000_000)
+    assert acquired(open_store(clean_server.url), "next").fence > former.fence
+
+
+def test_the_name_of_an_owner_cannot_disturb_a_terminal(
+    clean_server: RedisServer, open_store: OpenStore
+) -> None:
+    store = open_store(clean_server.url)
+    lease = store.own("host", 30)
+    with clean_server.client() as client:
+        client.hset("kestrel:{test}:control", "owner", b"a\n\x1b[31m\xff" + bytes(1000))
+    for call in (lambda: store.own("other", 30), lease.renew):
+        with pytest.raises(StateConflict) as raised:
+            call()
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 600
+
+
 def test_fences_grow_over_those_of_commits(
     clean_server: RedisServer, open_store: OpenStore
 ) -> None:

@@ -39,6 +39,7 @@ class Lease:
         self._connection = RedisConnection(session.config)
         self._seconds = seconds
         self._lock = Lock()
+        self._is_released = False
         self.owner = owner
         self._until = _now() + seconds
         try:
@@ -57,12 +58,17 @@ class Lease:
 
     def renew(self) -> None:
         with self._lock:
+            if self._is_released:
+                raise StateConflict(f"{self._connection.place}: the lease was released")
             until = _now() + self._seconds
             self._prolong(self._seconds)
             self._until = until
 
     def release(self) -> None:
         with self._lock:
+            if self._is_released:
+                return
+            self._is_released = True
             self._until = 0.0
             try:
                 self._prolong(0)
@@ -76,7 +82,7 @@ class Lease:
         if answer[0] == b"owned":
             holder, rest = fields([b"done", *answer[1:]], 2)
             raise StateConflict(
-                f"{self._connection.place}: `{holder.decode('utf-8', 'replace')}` has it, for "
+                f"{self._connection.place}: `{_shown(holder)}` has it, for "
                 f"{whole(rest) / _MICROSECONDS:.1f} s more if it does not renew"
             )
         return whole(fields(answer, 1)[0])
@@ -86,14 +92,20 @@ class Lease:
         answer = self._asked("renew", arguments)
         if answer[0] == b"fenced":
             self._until = 0.0
-            holder = (answer[1] or b"").decode("utf-8", "replace") if len(answer) > 1 else ""
-            now = f"`{holder}` has it now" if holder else "nobody has it now"
+            holder = answer[1] if len(answer) > 1 else None
+            now = f"`{_shown(holder)}` has it now" if holder else "nobody has it now"
             raise StateConflict(
                 f"{self._connection.place}: the lease of `{self.owner}` is over, {now}"
             )
 
     def _asked(self, name: str, arguments: list[bytes]) -> list[bytes | None]:
         return self._session.run(self._connection, name, arguments)
+
+
+def _shown(owner: bytes) -> str:
+    """Return an owner's name, which somebody else wrote, so that it can stand in a message."""
+    name = owner[:_LONGEST_OWNER_BYTES].decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def _now() -> float:

@@ -8,7 +8,8 @@ if whole(state.fence) ~= ARGV[4] or found[1] ~= ARGV[3] or found[2] ~= ARGV[4] t
   return {'fenced', found[1] or ''}
 end
 if ARGV[5] == '0' then
-  redis.call('HDEL', control, 'owner', 'owner fence', 'owned until')
+  redis.call('HDEL', control, 'owner', 'owner fence', 'owned until',
+    'owned for')
 else
   redis.call('HSET', control, 'owned until', whole(now() + tonumber(ARGV[5])))
 end
