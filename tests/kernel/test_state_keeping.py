@@ -387,6 +387,21 @@ def test_going_on_alerts_also_when_the_lease_has_run_out() -> None:
     assert running.status() == (ExitStatus.FINE, "")
 
 
+def test_an_alert_that_goes_out_in_an_outage_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_commits(monkeypatch)
+    store = Store()
+    running = Running(store, outage="go_on")
+    running.alert()
+    store.failing, store.has_run_out = AWAY, True
+    running.alert()
+    assert running.outages == 0
+    running.engine.stop()
+    assert running.status() == (ExitStatus.OUTPUT_FAILED, str(AWAY))
+    assert "is back" not in capsys.readouterr().err
+
+
 @POLICIES
 @pytest.mark.parametrize("make", [Store, OwnerlessStore])
 def test_a_commit_is_made_when_the_store_is_back(
