@@ -173,7 +173,7 @@ class StateKeeper:
         waited = False
         while (confirmed := self._ownership.confirmed(despite_outage=self._goes_on)) is None:
             waited = True
-            if self._ownership.failure is not None:
+            if self._ownership.failure is not None and not self._goes_on:
                 self._outage.begin(self._ownership.failure, "alerts wait")
             if self._stopping.is_set():
                 break
@@ -189,7 +189,8 @@ class StateKeeper:
             return False
         if waited:
             self._on_wait(time.monotonic() - since)
-            self._outage.end()
+            if not self._goes_on:
+                self._outage.end()
         return True
 
     def save(

@@ -231,6 +231,7 @@ def test_another_type_at_a_key_ends_the_run(
     live = follow(kept_in(server, outage=outage))
     key = f"kestrel:{{{namespace_of(live.folder)}}}:values"
     with server.client() as client:
+        wait_until(lambda: bool(client.exists(key)))
         pipeline = client.pipeline(transaction=True)
         pipeline.rename(key, "ours")
         pipeline.set(key, "theirs")
