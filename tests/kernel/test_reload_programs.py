@@ -19,7 +19,7 @@ from kestrel_framework.event import EventBatch
 from kestrel_framework.reload import OnRuleChange
 
 EXAMPLES = settings(max_examples=90, deadline=None)
-MANY = settings(max_examples=5000, deadline=None)
+MANY = settings(max_examples=2000, deadline=None)
 NOT_LED = [shape for shape in SHAPES if not shape.startswith("-")]
 
 
