@@ -241,8 +241,11 @@ class Engine:
             What it did, when the new rules are in force; a `RuleError` where they cannot be
             loaded, or a `KestrelError` where the engine ended before.
         """
-        report = LoadReport(rules.rules) if isinstance(rules, RuleSet) else rules
-        return self._reloads.request(report.rule_set, lambda: self._note_loaded(report))
+        if isinstance(rules, RuleSet):
+            rule_set, report = rules, LoadReport(rules.rules)
+        else:
+            rule_set, report = rules.rule_set, rules
+        return self._reloads.request(rule_set, lambda: self._note_loaded(report))
 
     # --- starting -------------------------------------------------------------------
 

@@ -76,7 +76,9 @@ def test_rules_that_cannot_be_loaded_replace_nothing() -> None:
     with pytest.raises(RuleError):
         engine.replace_rules(RuleSet((program_rule(b"t"),))).result(PATIENCE)
     engine.stop()
-    assert running.report().statistics["rules"] == {"loaded": 1, "rejected": 0}
+    statistics = running.report().statistics
+    assert statistics["rules"] == {"loaded": 1, "rejected": 0}
+    assert statistics["reloads"] == {"made": 0, "failed": 1, "longest_swap_seconds": 0.0}
 
 
 class Store:

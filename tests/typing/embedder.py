@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from kestrel_framework import (
@@ -17,6 +18,10 @@ from kestrel_framework import (
     EventSettings,
     KestrelError,
     LoadReport,
+    OnRuleChange,
+    PreparedRules,
+    ReloadReport,
+    RevisionState,
     Rule,
     RuleCompiler,
     RuleError,
@@ -46,8 +51,20 @@ def detect(
 def hand_over(detector: Detector, rules: RuleSet) -> Detector:
     successor = Detector(rules)
     successor.restore(detector.snapshot())
-    successor.replace(RuleSet(tuple(rules)))
+    prepared: PreparedRules = successor.prepare(rules, on_rule_change=OnRuleChange.DROP)
+    report: ReloadReport = successor.replace(prepared)
+    prepared.release()
+    report = successor.replace(RuleSet(tuple(rules)))
+    if report.draining.by_rule.get("mine", 0) + report.ended.number > len(report.changed):
+        revisions: tuple[RevisionState, ...] = successor.revisions
+        print(report, [one.alerts for one in revisions])
     return successor
+
+
+def reload(engine: Engine) -> float:
+    rules: LoadReport = engine.load_rules()
+    done: Future[ReloadReport] = engine.replace_rules(rules)
+    return done.result().seconds
 
 
 def find(rule: Rule, documents: list[dict[str, object]]) -> list[str]:
