@@ -246,6 +246,14 @@ class EngineConfig:
             "thousand take about half a megabyte."
         },
     )
+    checkpoint_interval: float = attrs.field(
+        default=5.0,
+        validator=[validators.ge(0.0), validators.le(3600.0)],
+        metadata={
+            "help": "Seconds between commits of the state, at least; with 0, each batch is "
+            "committed. A commit costs more the more sequences are under way."
+        },
+    )
     read_timeout: float = attrs.field(
         default=0.5,
         validator=[validators.gt(0.0), validators.le(60.0)],

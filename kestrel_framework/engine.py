@@ -41,7 +41,6 @@ from kestrel_framework.rule import LoadReport, RuleSet
 
 __all__ = ["Engine", "EngineReport", "ExitStatus"]
 
-_CHECKPOINT_SECONDS: Final = 5.0
 _PATIENCE: Final = 0.1
 _WORKERS_SHARE: Final = 4
 """Which part of the time for closing a worker may take for what it has."""
@@ -76,7 +75,9 @@ class Engine:
         self._reading: set[str] = set()
         self._delivery = AlertDelivery(assembly, settings, self._record)
         self._interval = (
-            configuration.shared.interval if configuration.shared.member else _CHECKPOINT_SECONDS
+            configuration.shared.interval
+            if configuration.shared.member
+            else settings.checkpoint_interval
         )
         self._positions: dict[str, str] = {}
         self._undelivered: Mapping[str, Sequence[Alert]] = {}

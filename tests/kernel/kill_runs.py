@@ -13,7 +13,6 @@ from typing import Final
 import attrs
 import forked_work
 
-from kestrel_framework import engine as engine_module
 from kestrel_framework._builtin.jsonl_output import JsonlOutput
 from kestrel_framework._builtin.jsonl_source import JsonlSource
 from kestrel_framework.config import (
@@ -120,14 +119,13 @@ def configured(keeping: Keeping, folder: Path, *, follow: bool = False) -> Confi
         sources={"events": SourceConfig("jsonl", source)},
         outputs={"alerts": SectionConfig("jsonl", {"path": str(folder / "alerts.ndjson")})},
         state=keeping.state(folder),
-        engine=EngineConfig(batch_size=11, read_timeout=0.05),
+        engine=EngineConfig(batch_size=11, read_timeout=0.05, checkpoint_interval=0.0),
         events=SETTINGS,
     )
 
 
 def built(keeping: Keeping, configuration: Configuration, death: Death) -> Engine:
     """Return an engine that commits after each batch, in a process that is its own."""
-    engine_module._CHECKPOINT_SECONDS = 0.0  # type: ignore[misc]
     death.amid_writing()
     for owner, name in (
         (Detector, "feed"),

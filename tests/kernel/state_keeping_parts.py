@@ -85,16 +85,23 @@ class Store(MemoryStateStore):
 
 
 class Running:
-    """An engine in a thread, with what it reads and writes."""
+    """An engine in a thread, with what it reads and writes; it commits after each batch."""
 
-    def __init__(self, store: object, **settings: object) -> None:
+    def __init__(
+        self, store: object, *, checkpoint_interval: float = 0.0, **settings: object
+    ) -> None:
         self.source = LiveSource()
         self.output = RecordingOutput()
         self._number = 0
         parts = Parts({"audit": self.source}, {"siem": self.output}, stores={"shared": store})
         state = StateConfig(type="shared", **{"owner": "here", "lease": 0.5} | settings)  # type: ignore[arg-type]
         # Room for all that the source has, also while the engine waits.
-        engine = EngineConfig(read_timeout=0.05, close_timeout=PATIENCE, queue_batches=10_000)
+        engine = EngineConfig(
+            queue_batches=10_000,
+            checkpoint_interval=checkpoint_interval,
+            read_timeout=0.05,
+            close_timeout=PATIENCE,
+        )
         self.engine: Engine = build(parts, RULES, state=state, engine=engine)
         self._thread = InThread(self.engine)
 

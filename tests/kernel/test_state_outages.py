@@ -12,8 +12,7 @@ import pytest
 from engine_parts import RULES, InThread, LiveSource, Parts, build, event
 
 from kestrel_framework import _state_keeping
-from kestrel_framework import engine as engine_module
-from kestrel_framework.config import StateConfig
+from kestrel_framework.config import EngineConfig, StateConfig
 from kestrel_framework.engine import ExitStatus
 from kestrel_framework.event import EventBatch
 from kestrel_framework.testing.fakes import RecordingOutput
@@ -22,19 +21,12 @@ from state_keeping_parts import AWAY, DAMAGED, OwnerlessStore, Running, Store, w
 POLICIES = pytest.mark.parametrize("outage", ["wait", "go_on"])
 
 
-@pytest.fixture(autouse=True)
-def commits_after_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_CHECKPOINT_SECONDS", 0.0)
+SELDOM = 1000.0
 
 
-def without_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_CHECKPOINT_SECONDS", 1000.0)
-
-
-def test_alerts_wait_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_commits(monkeypatch)
+def test_alerts_wait_for_a_store_that_is_away() -> None:
     store = Store()
-    running = Running(store)
+    running = Running(store, checkpoint_interval=SELDOM)
     running.alert()
     store.failing, store.has_run_out = AWAY, True
     running.bring()
@@ -46,12 +38,9 @@ def test_alerts_wait_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -
     assert running.status() == (ExitStatus.FINE, "")
 
 
-def test_alerts_that_wait_at_a_stop_are_left_to_the_next_run(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    without_commits(monkeypatch)
+def test_alerts_that_wait_at_a_stop_are_left_to_the_next_run() -> None:
     store = Store()
-    running = Running(store)
+    running = Running(store, checkpoint_interval=SELDOM)
     running.alert()
     store.failing, store.has_run_out = AWAY, True
     running.bring()
@@ -79,11 +68,10 @@ def test_going_on_alerts_also_when_the_lease_has_run_out() -> None:
 
 
 def test_an_alert_that_goes_out_in_an_outage_does_not_end_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    without_commits(monkeypatch)
     store = Store()
-    running = Running(store, outage="go_on")
+    running = Running(store, checkpoint_interval=SELDOM, outage="go_on")
     running.alert()
     store.failing, store.has_run_out = AWAY, True
     running.alert()
@@ -148,6 +136,7 @@ def test_a_file_that_another_program_writes_to_is_waited_for(outage: str, tmp_pa
         Parts({"audit": source}, {"siem": output}),
         RULES,
         state=StateConfig(directory=folder, outage=outage),  # type: ignore[arg-type]
+        engine=EngineConfig(checkpoint_interval=0.0, read_timeout=0.05),
     )
     running = InThread(engine)
     source._batches.append(EventBatch(documents=[event("sh", 1)], position="1"))

@@ -7,17 +7,11 @@ import threading
 import pytest
 from engine_parts import PATIENCE, RULES, Parts, build
 
-from kestrel_framework import engine as engine_module
 from kestrel_framework.config import Configuration, StateConfig
 from kestrel_framework.engine import ExitStatus
 from kestrel_framework.errors import ConfigurationError, StateConflict
 from kestrel_framework.testing.fakes import FakeSource
 from state_keeping_parts import AWAY, DAMAGED, OwnerlessStore, Running, Store, wait_until
-
-
-@pytest.fixture(autouse=True)
-def commits_after_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_CHECKPOINT_SECONDS", 0.0)
 
 
 def test_every_commit_carries_the_fence_and_the_end_releases() -> None:
@@ -118,12 +112,12 @@ def test_a_standby_needs_a_store_with_owners() -> None:
         build(Parts({"audit": FakeSource()}), RULES, state=StateConfig(standby=True))
 
 
-def test_an_engine_that_another_one_follows_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_another_one_follows_ends() -> None:
     store = Store()
     running = Running(store)
     running.alert()
     wait_until(lambda: running.source.acknowledged == ["1"])
-    monkeypatch.setattr(engine_module, "_CHECKPOINT_SECONDS", 1000.0)
+    running.engine._interval = 1000.0
     # From here on, only the renewals find out.
     running.alert()
     acknowledged = list(running.source.acknowledged)
