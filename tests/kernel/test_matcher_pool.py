@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrel_framework._matched_feed import MatchedFeed
-from kestrel_framework._pipeline.matcher_pool import MatcherPool
+from kestrel_framework._pipeline.matcher_pool import MatcherPool, nursery
 from kestrel_framework.detector import Detector
 from kestrel_framework.event import MAX_PAYLOAD_BYTES, EventBatch
 from pool_streams import (
@@ -66,6 +66,11 @@ def exists(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def open_descriptors() -> int:
@@ -308,6 +313,61 @@ class TestOtherRules:
         for batch, job in ((first, done), (second, under_way)):
             collector.take(feed.feed(batch, partial(job.matched, matcher=feed.matcher)))
         assert collector.found() == found_alone([first, second], detector_of(OTHER_RULES))
+
+    def test_faster_than_they_can_be_compiled_hold_nothing_up(self, start: Start) -> None:
+        stream = batches(lines(1, 400), 20)
+        detector = detector_of()
+        pool = start(detector)
+        wait_until_ready(pool)
+        assert pool.nursery_pid is not None
+        os.kill(pool.nursery_pid, signal.SIGSTOP)
+        for _ in range(3):  # as many as it takes orders without looking at them
+            pool.prepare(OTHER_RULES)
+            pool.switch(MatchedFeed(detector).matcher)
+        pool.switch(MatchedFeed(detector).matcher)
+        os.kill(pool.nursery_pid, signal.SIGCONT)
+        pool.prepare(OTHER_RULES)
+        detector.replace(OTHER_RULES)
+        pool.switch(MatchedFeed(detector).matcher)
+        deadline = time.monotonic() + PATIENCE
+        while len(pool.pids) < 2:
+            assert time.monotonic() < deadline, "the workers did not begin"
+            pool.submit(stream[0])
+            pool.wait(0.01)
+        assert found_together(stream, pool, detector) == found_alone(
+            stream, detector_of(OTHER_RULES)
+        )
+
+    def test_that_nobody_takes_orders_for_hold_nothing_up(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nursery, "_ORDER_PATIENCE", 0.01)
+        stream = batches(lines(1, 400), 20)
+        detector = detector_of()
+        pool = start(detector)
+        wait_until_ready(pool)
+        assert pool.nursery_pid is not None
+        os.kill(pool.nursery_pid, signal.SIGSTOP)
+        detector.replace(OTHER_RULES)
+        for _ in range(50):
+            pool.prepare(OTHER_RULES)
+            pool.switch(MatchedFeed(detector).matcher)
+        assert found_together(stream, pool, detector) == found_alone(
+            stream, detector_of(OTHER_RULES)
+        )
+        pool.close(0.1)
+
+    def test_leave_nothing_in_the_nursery(self, start: Start) -> None:
+        detector = detector_of()
+        pool = start(detector)
+        sizes = []
+        for number in range(150):
+            pool.prepare(OTHER_RULES)
+            pool.switch(MatchedFeed(detector).matcher)
+            wait_until_ready(pool)
+            if number % 50 == 49:
+                sizes.append(resident_bytes(pool.nursery_pid or 0))
+        assert sizes[-1] - sizes[0] < 100 * 1000
 
     def test_that_were_refused_change_nothing(self, start: Start) -> None:
         stream = batches(lines(1, 400), 20)

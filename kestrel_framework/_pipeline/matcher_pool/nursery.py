@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -32,6 +33,7 @@ _IGNORED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STANDARD_ERROR: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _WAITING_STEP: Final = 0.005
+_ORDER_PATIENCE: Final = 5.0
 
 CompileMatcher = Callable[[RuleSet], EventMatcher]
 
@@ -68,6 +70,7 @@ class Nursery:
 
     def __init__(self, matcher: EventMatcher, compile_matcher: CompileMatcher) -> None:
         self._connection, theirs = frames.connected_pair()
+        self._connection.setblocking(False)
         self._sending = threading.Lock()
         with theirs, _signals_held():
             self._pid = os.fork()
@@ -83,7 +86,7 @@ class Nursery:
     def start_worker(self, generation: int) -> socket.socket:
         """Return the connection to a new worker; older generations are forgotten.
 
-        Where no worker can be started, the connection ends at once.
+        Never waits. Where no worker can be started, the connection ends at once.
 
         Raises:
             OSError: the nursery is gone.
@@ -92,6 +95,8 @@ class Nursery:
         with theirs:
             try:
                 self._send(_Order(generation), theirs.fileno())
+            except BlockingIOError:
+                pass  # it has not begun with earlier orders: nobody will have the other end
             except OSError:
                 ours.close()
                 raise
@@ -99,23 +104,34 @@ class Nursery:
         return ours
 
     def kill(self, pid: int) -> None:
-        """End a worker at once.
+        """End a worker at once. Never waits.
 
         Raises:
             OSError: the nursery is gone.
         """
-        self._send(_Order(0, kill=pid))
+        with contextlib.suppress(BlockingIOError):  # if it goes on, then until its connection ends
+            self._send(_Order(0, kill=pid))
 
     def prepare(self, generation: int, rules: RuleSet) -> None:
         """Have other rules compiled, for workers to be started later. From any thread.
 
+        Waits some seconds where the nursery has not begun with earlier orders.
+
         Raises:
-            OSError: the nursery is gone.
+            OSError: the nursery is gone, or does not take the order.
             ValueError: the rules cannot be sent.
         """
         bodies = [encode_body(rule.body) for rule in rules]
         draining = [number for number, rule in enumerate(rules) if rule.rollout.draining]
-        self._send(_Order(generation, bodies=bodies, draining=draining))
+        order = _Order(generation, bodies=bodies, draining=draining)
+        deadline = time.monotonic() + _ORDER_PATIENCE
+        while True:
+            try:
+                return self._send(order)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_WAITING_STEP)
 
     def close(self, timeout: float) -> None:
         """End the nursery and its workers, at once after `timeout` seconds."""
@@ -193,14 +209,15 @@ class _NurseryLoop:
         self._matchers = {0: matcher}
         self._current = 0
         self._children: set[int] = set()
+        self._orders: deque[tuple[_Order, socket.socket | None]] = deque()
 
     def run(self) -> None:
         """Follow orders until the main process is gone; then end all workers."""
         try:
-            while (received := frames.receive(self._connection, LONGEST_MESSAGE)) is not None:
-                message, descriptor = received
+            while self._hear():
                 self._bury()
-                self._follow(_orders.decode(message), descriptor)
+                if self._orders:
+                    self._follow(*self._orders.popleft())
         except OSError:
             pass  # the main process is gone, in the middle of something
         finally:
@@ -209,34 +226,67 @@ class _NurseryLoop:
             for pid in self._children:
                 os.waitpid(pid, 0)
 
-    def _follow(self, order: _Order, descriptor: int | None) -> None:
-        if descriptor is not None:
-            with socket.socket(fileno=descriptor) as connection:
+    def _hear(self) -> bool:
+        """Take in the orders that are there, waiting for one if there is nothing to do.
+
+        Compiling may take longer than the main process takes to want other rules: what it does
+        not want any more is left out, and the end is heard before anything else is done.
+        """
+        self._connection.setblocking(not self._orders)
+        try:
+            while (received := frames.receive(self._connection, LONGEST_MESSAGE)) is not None:
+                self._connection.setblocking(False)
+                message, descriptor = received
+                order = _orders.decode(message)
+                if order.kill is not None:
+                    self._kill(order.kill)
+                else:
+                    theirs = None if descriptor is None else socket.socket(fileno=descriptor)
+                    self._orders.append((order, theirs))
+        except BlockingIOError:
+            self._leave_out()
+            return True
+        return False
+
+    def _leave_out(self) -> None:
+        """Forget orders of rules before those that workers are wanted for now."""
+        starts = (order.generation for order, connection in self._orders if connection is not None)
+        newest = max(starts, default=0)
+        stale = [each for each in self._orders if each[0].generation < newest]
+        for order, connection in stale:
+            self._orders.remove((order, connection))
+            if connection is not None:
+                connection.close()
+
+    def _kill(self, pid: int) -> None:
+        if pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+
+    def _follow(self, order: _Order, connection: socket.socket | None) -> None:
+        if connection is not None:
+            with connection:
                 self._start(order.generation, connection)
-        elif order.kill in self._children:
-            os.kill(order.kill, signal.SIGKILL)
         elif order.bodies is not None:
             self._prepare(order.generation, order.bodies, frozenset(order.draining))
 
     def _start(self, generation: int, connection: socket.socket) -> None:
-        matcher = self._matchers.get(generation)
-        if matcher is None:
+        if generation not in self._matchers:
             return
         if generation != self._current:
-            self._matchers = {generation: matcher}
             self._current = generation
+            self._forget_others()
         nursery = os.getpid()
         try:
             pid = os.fork()
         except OSError:
             return
         if pid == 0:
-            _be_worker(connection, matcher, nursery)
+            _be_worker(connection, self._matchers[generation], nursery)
         self._children.add(pid)
 
     def _prepare(self, generation: int, bodies: Sequence[bytes], draining: Container[int]) -> None:
         """Compile rules; where that fails, their workers end at once, and are not asked for."""
-        self._matchers = {self._current: self._matchers[self._current]}
+        self._forget_others()
         with contextlib.suppress(Exception):
             rules = RuleSet(
                 tuple(
@@ -249,8 +299,16 @@ class _NurseryLoop:
                 )
             )
             self._matchers[generation] = self._compile(rules)
-            gc.collect()
-            gc.freeze()
+        gc.collect()
+
+    def _forget_others(self) -> None:
+        """Let go of all matchers but that of the rules in force.
+
+        Part by part: they hold themselves in cycles, and those frozen at the start stay for ever.
+        """
+        for generation in list(self._matchers):
+            if generation != self._current:
+                self._matchers.pop(generation).dismantle()
 
     def _bury(self) -> None:
         """Take note of the workers that have died."""
@@ -265,6 +323,7 @@ def _be_worker(connection: socket.socket, matcher: EventMatcher, nursery: int) -
         # Whatever it does, and even if it hangs, it ends with the nursery.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _keep_only((connection.fileno(), _STANDARD_ERROR))
+        gc.freeze()
         if os.getppid() == nursery:
             serve(connection, matcher)
         status = 0
