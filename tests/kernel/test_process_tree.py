@@ -93,7 +93,7 @@ def raw_ids(draw: st.DrawFn) -> object:
 
 
 class TestSeveralAtOnce:
-    @settings(max_examples=600)
+    @settings(max_examples=300)
     @given(
         st.integers(1, 6),
         st.sampled_from([None, None, FieldType.KEYWORD, FieldType.LONG, FieldType.IP, *FieldType]),

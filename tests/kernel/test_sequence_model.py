@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,18 +165,31 @@ def streams(draw: st.DrawFn) -> list[Seen]:
     return events
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(shapes(), streams())
 def test_the_machine_finds_what_a_brute_force_search_finds(
     shape: Shape, events: list[Seen]
 ) -> None:
+    find_what_a_brute_force_search_finds(shape, events)
+
+
+@pytest.mark.slow
+@settings(max_examples=3_000, deadline=None)
+@given(shapes(), streams())
+def test_the_machine_finds_in_thousands_of_streams_what_a_brute_force_search_finds(
+    shape: Shape, events: list[Seen]
+) -> None:
+    find_what_a_brute_force_search_finds(shape, events)
+
+
+def find_what_a_brute_force_search_finds(shape: Shape, events: list[Seen]) -> None:
     rule = shape.rule()
     tracker = tracker_for(rule)
     done = tracker.advance(candidates(events, rule, texts_of(shape))) + tracker.finish()
     assert sorted(found_by(done), key=repr) == brute_force(shape, events)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(shapes(), streams(), st.data())
 def test_the_cut_into_calls_and_a_restart_anywhere_change_nothing(
     shape: Shape, events: list[Seen], data: st.DataObject
